@@ -1,0 +1,8 @@
+"""Runs an export: `python -m export FAMILY`."""
+
+import sys
+
+from export.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main())
