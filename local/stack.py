@@ -1,0 +1,120 @@
+"""The two processes of a local Easel, started in order, watched, and stopped cleanly."""
+
+from __future__ import annotations
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import httpx
+
+READY_SECONDS = 120.0
+STOP_SECONDS = 20.0
+POLL_SECONDS = 0.05
+
+
+class StackError(RuntimeError):
+    """A process of the stack ended, or did not become ready in time."""
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A running local Easel.
+
+    Attributes:
+        url: the proxy's address.
+        model_server_url: the model server's address.
+        proxy: the proxy's process.
+        model_server: the model server's process.
+    """
+
+    url: str
+    model_server_url: str
+    proxy: subprocess.Popen[bytes]
+    model_server: subprocess.Popen[bytes]
+
+    def wait(self) -> None:
+        """Return when one of the two processes has ended."""
+        while self.proxy.poll() is None and self.model_server.poll() is None:
+            time.sleep(4 * POLL_SECONDS)
+
+
+@contextmanager
+def running_stack(
+    models_config: Path, *, proxy_port: int = 0, model_server_port: int = 0, environment: Mapping[str, str] | None = None
+) -> Iterator[Stack]:
+    """Start the model server and the proxy, yield when the proxy is ready, and stop both at the end.
+
+    Args:
+        models_config: the model server's list of models.
+        proxy_port: 0 for any that is free.
+        model_server_port: 0 for any that is free.
+        environment: further variables for the proxy, such as `EASEL_FAMILIES`.
+
+    Raises:
+        StackError: a process ended early, or the proxy was not ready within `READY_SECONDS`.
+    """
+    model_server_port = model_server_port or free_port()
+    proxy_port = proxy_port or free_port()
+    model_server_url = f"http://127.0.0.1:{model_server_port}"
+    settings = {"EASEL_MODEL_SERVER_URL": model_server_url, "EASEL_PORT": str(proxy_port), **(environment or {})}
+    with (
+        _process(
+            "model_server", f"--rest_api_port={model_server_port}", f"--model_config_file={models_config}"
+        ) as model_server,
+        _process("proxy", environment=settings) as proxy,
+    ):
+        stack = Stack(f"http://127.0.0.1:{proxy_port}", model_server_url, proxy, model_server)
+        _wait_until_ready(stack)
+        yield stack
+
+
+def free_port() -> int:
+    """Return a TCP port of 127.0.0.1 that nothing listens on."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+@contextmanager
+def _process(
+    module: str, *arguments: str, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run `python -m module`; in a process group of its own, so that Ctrl-C reaches it only through here."""
+    command = [sys.executable, "-m", module, *arguments]
+    process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, start_new_session=True)  # noqa: S603
+    try:
+        yield process
+    finally:
+        process.send_signal(signal.SIGTERM)
+        try:
+            process.wait(STOP_SECONDS)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def _wait_until_ready(stack: Stack) -> None:
+    deadline = time.monotonic() + READY_SECONDS
+    answer = "no answer"
+    while time.monotonic() < deadline:
+        for name, process in (("model server", stack.model_server), ("proxy", stack.proxy)):
+            if process.poll() is not None:
+                raise StackError(f"The {name} ended with status {process.returncode} before it was ready.")
+        try:
+            response = httpx.get(f"{stack.url}/readyz", timeout=5)
+        except httpx.TransportError as error:
+            answer = repr(error)
+        else:
+            if response.is_success:
+                return
+            answer = response.text
+        time.sleep(POLL_SECONDS)
+    raise StackError(f"{stack.url} was not ready after {READY_SECONDS:.0f} s: {answer}")

@@ -1,0 +1,1 @@
+"""How the bundled emoji weights were made, and how their quality is measured."""
