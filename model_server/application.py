@@ -1,0 +1,68 @@
+"""The ASGI application: reads and writes on the event loop, answers in a pool of threads."""
+
+import asyncio
+import logging
+from collections.abc import Awaitable, Callable
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from model_server.errors import Internal
+from model_server.rest import Request, Response, RestApi, error_body
+
+_log = logging.getLogger(__name__)
+
+Message = dict[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+
+class Application:
+    """ASGI over a RestApi. Graphs run in `threads`, so that the event loop never waits for TensorFlow."""
+
+    def __init__(self, api: RestApi, threads: ThreadPoolExecutor) -> None:
+        self._api = api
+        self._threads = threads
+
+    async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
+        """Serve one HTTP request; other protocols are not for this application."""
+        if scope["type"] != "http":
+            raise RuntimeError(f"Only http is served, not {scope['type']}")
+        body = await _read_body(receive)
+        if body is None:
+            return
+        request = Request(scope["method"], _path(scope), body, _is_gzip(scope))
+        response = await asyncio.get_running_loop().run_in_executor(self._threads, self._answer, request)
+        headers = [*response.headers, ("Content-Length", str(len(response.body)))]
+        encoded = [(name.encode(), value.encode()) for name, value in headers]
+        await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+        await send({"type": "http.response.body", "body": response.body})
+
+    def _answer(self, request: Request) -> Response:
+        try:
+            return self._api.answer(request)
+        except Exception as error:
+            _log.exception("Answering %s %s failed", request.method, request.path)
+            return Response(500, error_body(Internal(f"{type(error).__name__}: {error}")))
+
+
+async def _read_body(receive: Receive) -> bytes | None:
+    """The whole body; None if the client went away before its end."""
+    chunks = []
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            return None
+        chunks.append(message.get("body", b""))
+        if not message.get("more_body", False):
+            return b"".join(chunks)
+
+
+def _path(scope: Message) -> str:
+    raw: bytes = scope["raw_path"]
+    if scope["query_string"]:
+        raw += b"?" + scope["query_string"]
+    return raw.decode("utf-8", "surrogateescape")
+
+
+def _is_gzip(scope: Message) -> bool:
+    return any(name == b"content-encoding" and b"gzip" in value for name, value in scope["headers"])

@@ -1,0 +1,33 @@
+"""Base64 as the Abseil library reads it: white space skipped, padding optional, anything else refused."""
+
+import binascii
+import re
+
+from model_server.errors import InvalidArgument
+
+_WHITE_SPACE = re.compile(r"[ \t\n\v\f\r]+")
+
+
+def decode(text: str) -> bytes:
+    """Decode standard base64. Raises InvalidArgument as TensorFlow Serving words it."""
+    try:
+        return binascii.a2b_base64(text, strict_mode=True)
+    except ValueError:
+        return _decode_loosely(text)
+
+
+def encode(data: bytes) -> bytes:
+    """Encode as standard base64 with padding, on one line."""
+    return binascii.b2a_base64(data, newline=False)
+
+
+def _decode_loosely(text: str) -> bytes:
+    packed = _WHITE_SPACE.sub("", text)
+    digits = packed.rstrip("=")
+    missing = -len(digits) % 4
+    if missing == 3 or len(packed) - len(digits) not in (0, missing):
+        raise InvalidArgument("Unable to base64 decode")
+    try:
+        return binascii.a2b_base64(digits + "=" * missing, strict_mode=True)
+    except ValueError:
+        raise InvalidArgument("Unable to base64 decode") from None

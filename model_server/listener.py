@@ -1,0 +1,62 @@
+"""The HTTP server under the application: a bound socket, keep-alive, and an orderly stop."""
+
+import socket
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import uvicorn
+
+from model_server.application import Application
+from model_server.errors import StartError
+
+# Longer than clients keep idle connections, so that it is they who close them and no request is lost in between.
+_KEEP_ALIVE_SECONDS = 75
+_GRACE_SECONDS = 30
+_BACKLOG = 1024
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket. Raises StartError if the address cannot be had."""
+    try:
+        if host == "::":
+            return socket.create_server((host, port), family=socket.AF_INET6, dualstack_ipv6=True, backlog=_BACKLOG)
+        family = socket.getaddrinfo(host, port, type=socket.SOCK_STREAM)[0][0]
+        return socket.create_server((host, port), family=family, backlog=_BACKLOG)
+    except OSError as error:
+        raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
+
+
+class _Server(uvicorn.Server):
+    @contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        """Leave signals alone: uvicorn would raise them again at the end, and the exit status would not be 0."""
+        yield
+
+
+class Listener:
+    """Serves the application on a socket until `stop`, and lets requests that are under way finish."""
+
+    def __init__(self, application: Application) -> None:
+        self._server = _Server(
+            uvicorn.Config(
+                application,
+                lifespan="off",
+                interface="asgi3",
+                access_log=False,
+                log_config=None,
+                log_level="warning",
+                server_header=False,
+                proxy_headers=False,
+                timeout_keep_alive=_KEEP_ALIVE_SECONDS,
+                timeout_graceful_shutdown=_GRACE_SECONDS,
+            )
+        )
+
+    def run(self, bound: socket.socket) -> None:
+        """Serve; returns once stopped."""
+        self._server.run(sockets=[bound])
+
+    def stop(self) -> None:
+        """End `run`; a second call does not wait for requests under way. Safe in a signal handler."""
+        self._server.force_exit = self._server.should_exit
+        self._server.should_exit = True

@@ -1,0 +1,56 @@
+"""What a request's path asks for: TensorFlow Serving's two path patterns."""
+
+import re
+from dataclasses import dataclass
+from urllib.parse import unquote
+
+from model_server.errors import InvalidArgument
+
+_SPEC = r"(?:/versions/([0-9]+)|/labels/([^/:]+))?"
+_PREDICTION = re.compile(rf"/v1/models/([^/:]+){_SPEC}:(classify|regress|predict)", re.IGNORECASE)
+_MODEL = re.compile(rf"/v1/models(?:/([^/:]+))?{_SPEC}(?:/(metadata))?", re.IGNORECASE)
+_API = re.compile(r"/v1/.*", re.IGNORECASE)
+_LARGEST_VERSION = 2**63 - 1
+
+
+@dataclass(frozen=True)
+class Target:
+    """A model, maybe one version or label of it, and what is asked of it: predict, classify, regress, metadata, ""."""
+
+    model: str
+    version: int | None
+    label: str | None
+    verb: str
+
+
+class VersionTooLarge(InvalidArgument):
+    """A version number beyond 64 bits, which TensorFlow Serving answers with an empty body."""
+
+
+def is_api_path(path: str) -> bool:
+    """Whether a path belongs to the REST API at all."""
+    return _API.fullmatch(path) is not None
+
+
+def parse_path(method: str, path: str) -> Target:
+    """The target of `method path`, the path with its query, which counts as part of it.
+
+    Raises InvalidArgument for a path or method that means nothing.
+    """
+    pattern = {"POST": _PREDICTION, "GET": _MODEL}.get(method)
+    match = pattern.fullmatch(path) if pattern else None
+    if match is None:
+        raise InvalidArgument(f"Malformed request: {method} {path}")
+    model, version, label, verb = match.groups(default="")
+    digits = version.lstrip("0")
+    if len(digits) > 19 or int(digits or 0) > _LARGEST_VERSION:
+        raise VersionTooLarge(f"Failed to convert version: {version} to numeric.")
+    if method == "POST" and verb != verb.lower():
+        raise InvalidArgument(f"Malformed request: {method} {path}")
+    return Target(
+        model=unquote(model, errors="surrogateescape"),
+        version=int(digits or 0) if version else None,
+        label=unquote(label, errors="surrogateescape") if label else None,
+        # "METADATA" matches, but only "metadata" is metadata: anything else asks for the status.
+        verb=verb if method == "POST" or verb == "metadata" else "",
+    )

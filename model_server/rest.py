@@ -1,0 +1,100 @@
+"""The REST API: one request in, one response out, in the calling thread."""
+
+import zlib
+from dataclasses import dataclass, field
+
+from model_server import metadata, predict_request, predict_response
+from model_server.errors import InvalidArgument, ServingError, Unimplemented
+from model_server.paths import Target, VersionTooLarge, is_api_path, parse_path
+from model_server.repository import Repository
+
+_JSON = "application/json"
+_NOT_FOUND_PAGE = b"<HTML><HEAD>\n<TITLE>404 Not Found</TITLE>\n</HEAD><BODY>\n<H1>Not Found</H1>\n</BODY></HTML>\n"
+_CORS_HEADERS = (
+    ("Access-Control-Allow-Origin", "*"),
+    ("Access-Control-Allow-Methods", "POST, GET"),
+    ("Access-Control-Allow-Headers", "Content-Type"),
+)
+# TensorFlow Serving refuses to unpack more, by answering as if the body were empty.
+_LARGEST_UNPACKED_BYTES = 100 * 1024 * 1024
+
+
+@dataclass(frozen=True)
+class Request:
+    """A request as it came: `path` with its query, `body` unpacked or not as `is_gzip` says."""
+
+    method: str
+    path: str
+    body: bytes = b""
+    is_gzip: bool = False
+
+
+@dataclass(frozen=True)
+class Response:
+    """A response as it goes."""
+
+    status: int
+    body: bytes
+    headers: tuple[tuple[str, str], ...] = field(default=(("Content-Type", _JSON),))
+
+
+class RestApi:
+    """TensorFlow Serving's REST API over a repository; `answer` may be called from many threads."""
+
+    def __init__(self, repository: Repository, *, enable_cors: bool = False) -> None:
+        self._repository = repository
+        self._headers = (("Content-Type", _JSON), *(_CORS_HEADERS if enable_cors else ()))
+        self._enable_cors = enable_cors
+
+    def answer(self, request: Request) -> Response:
+        """Answer any request; errors become `{"error": ...}` with the status of their code."""
+        if not is_api_path(request.path):
+            return Response(404, _NOT_FOUND_PAGE, (("Content-Type", "text/html"),))
+        if self._enable_cors and request.method == "OPTIONS":
+            return Response(200, b"", self._headers)
+        try:
+            return Response(200, self._dispatch(request), self._headers)
+        except VersionTooLarge as error:
+            return Response(error.http_status, b"", self._headers)
+        except ServingError as error:
+            return Response(error.http_status, error_body(error), self._headers)
+
+    def _dispatch(self, request: Request) -> bytes:
+        target = parse_path(request.method, request.path)
+        if target.verb == "predict":
+            return self._predict(target, _unpacked(request))
+        if target.verb in ("classify", "regress"):
+            raise Unimplemented(f"This server does not support {target.verb}, only predict")
+        if not target.model:
+            raise InvalidArgument("Missing model name in request.")
+        if target.verb == "metadata":
+            return self._metadata(target)
+        return metadata.status_document(self._repository.statuses(target.model, target.version))
+
+    def _metadata(self, target: Target) -> bytes:
+        with self._repository.servable(target.model, target.version, target.label) as (number, servable):
+            return metadata.metadata_document(target.model, number, servable.signature_protos)
+
+    def _predict(self, target: Target, body: bytes) -> bytes:
+        request = predict_request.read_request(body)
+        with self._repository.servable(target.model, target.version, target.label) as (_, servable):
+            signature = servable.signature(request.signature_name)
+            inputs = predict_request.read_inputs(request, signature.input_types)
+            outputs = servable.predict(signature, inputs.arrays)
+        return predict_response.write_response(outputs, signature.output_types, row_format=inputs.is_row_format)
+
+
+def error_body(error: ServingError) -> bytes:
+    """The JSON body of an error."""
+    return b'{"error":' + predict_response.quote_string(str(error).encode("utf-8", "surrogateescape")) + b"}"
+
+
+def _unpacked(request: Request) -> bytes:
+    if not request.is_gzip:
+        return request.body
+    unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+    try:
+        body = unpacker.decompress(request.body, _LARGEST_UNPACKED_BYTES)
+    except zlib.error:
+        return b""
+    return body if unpacker.eof else b""

@@ -1,0 +1,142 @@
+"""The server process: loads the models, listens, polls for changes, and leaves cleanly when told to."""
+
+import logging
+import os
+import signal
+import sys
+import threading
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from types import FrameType
+
+from model_server.application import Application
+from model_server.config import ModelConfig, read_config_file, single_model
+from model_server.errors import ServingError, StartError
+from model_server.flags import Flags, parse_flags
+from model_server.listener import Listener, bind
+from model_server.repository import Repository
+from model_server.rest import RestApi
+from model_server.servable import Servable, SessionOptions
+from model_server.versions import RetryPolicy
+from model_server.warmup import warm_up
+
+HOST_VARIABLE = "EASEL_MODEL_SERVER_HOST"
+_DEFAULT_HOST = "127.0.0.1"
+
+_log = logging.getLogger(__name__)
+
+
+def main(arguments: Sequence[str]) -> int:
+    """Run the server until SIGTERM or SIGINT; the exit status: 0, or 1 if it could not start."""
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
+    try:
+        _Process(parse_flags(arguments)).run()
+    except (StartError, ServingError) as error:
+        print(f"Failed to start server. Error: {error}", file=sys.stderr)
+        return 1
+    return 0
+
+
+class _Process:
+    """One run of the server: its repository, its listener and its polling threads."""
+
+    def __init__(self, flags: Flags) -> None:
+        self._flags = flags
+        self._configs = _read_models(flags)
+        self._stop = threading.Event()
+        self._repository = _repository(flags)
+        self._listener: Listener | None = None
+
+    def run(self) -> None:
+        """Serve until a signal. Raises StartError or ServingError if that cannot begin."""
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, self._on_signal)
+        if self._flags.port is not None:
+            _log.warning("--port=%d is accepted, but gRPC is not served: only the REST API is", self._flags.port)
+        pollers: list[threading.Thread] = []
+        try:
+            self._repository.configure(self._configs)
+            pollers += self._start_pollers()
+            # Like TensorFlow Serving, listen only once every model can answer.
+            self._repository.wait_until_available(self._stop)
+            if not self._stop.is_set():
+                self._listen()
+        finally:
+            self._stop.set()
+            self._repository.close()
+            for poller in pollers:
+                poller.join()
+        _log.info("Stopped")
+
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
+        self._stop.set()
+        if self._listener is not None:
+            self._listener.stop()
+
+    def _listen(self) -> None:
+        host = os.environ.get(HOST_VARIABLE, _DEFAULT_HOST)
+        socket = bind(host, self._flags.rest_api_port)
+        api = RestApi(self._repository, enable_cors=self._flags.rest_api_enable_cors_support)
+        with ThreadPoolExecutor(self._flags.rest_api_num_threads, thread_name_prefix="rest") as threads:
+            self._listener = Listener(Application(api, threads))
+            if self._stop.is_set():
+                self._listener.stop()
+            _log.info("Exporting HTTP/REST API at:%s:%d ...", host, self._flags.rest_api_port)
+            self._listener.run(socket)
+
+    def _start_pollers(self) -> list[threading.Thread]:
+        works = [
+            (self._flags.file_system_poll_wait_seconds, self._repository.poll),
+            (self._flags.model_config_file_poll_wait_seconds, self._reread_config),
+        ]
+        return [self._start_poller(seconds, work) for seconds, work in works if seconds > 0]
+
+    def _start_poller(self, seconds: int, work: Callable[[], None]) -> threading.Thread:
+        def poll() -> None:
+            while not self._stop.wait(seconds):
+                try:
+                    work()
+                except Exception:
+                    _log.exception("A poll failed; the next one is in %d s", seconds)
+
+        thread = threading.Thread(target=poll, name="poller", daemon=True)
+        thread.start()
+        return thread
+
+    def _reread_config(self) -> None:
+        try:
+            configs = _read_models(self._flags)
+            if configs != self._configs:
+                self._repository.configure(configs)
+                self._configs = configs
+                _log.info("Serving the changed model config file")
+        except (StartError, ServingError) as error:
+            _log.error("The changed model config file is not used: %s", error)
+
+
+def _read_models(flags: Flags) -> list[ModelConfig]:
+    if flags.model_config_file:
+        return read_config_file(flags.model_config_file)
+    return single_model(flags.model_name, flags.model_base_path)
+
+
+def _repository(flags: Flags) -> Repository:
+    options = SessionOptions(
+        intra_op_threads=flags.tensorflow_intra_op_parallelism,
+        inter_op_threads=flags.tensorflow_inter_op_parallelism,
+        timeout_milliseconds=flags.rest_api_timeout_in_ms,
+    )
+
+    def load(path: Path) -> Servable:
+        servable = Servable.load(str(path), options)
+        if flags.enable_model_warmup:
+            try:
+                warm_up(servable, path)
+            except ServingError:
+                servable.close()
+                raise
+        return servable
+
+    retries = RetryPolicy(flags.max_num_load_retries, flags.load_retry_interval_micros / 1e6)
+    return Repository(load, retries, any_labels=flags.allow_version_labels_for_unavailable_models)
