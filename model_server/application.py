@@ -6,7 +6,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from model_server.errors import Internal
+from model_server.errors import InternalError
 from model_server.rest import Request, Response, RestApi, error_body
 
 _log = logging.getLogger(__name__)
@@ -42,7 +42,7 @@ class Application:
             return self._api.answer(request)
         except Exception as error:
             _log.exception("Answering %s %s failed", request.method, request.path)
-            return Response(500, error_body(Internal(f"{type(error).__name__}: {error}")))
+            return Response(500, error_body(InternalError(f"{type(error).__name__}: {error}")))
 
 
 async def _read_body(receive: Receive) -> bytes | None:

@@ -3,13 +3,13 @@
 import binascii
 import re
 
-from model_server.errors import InvalidArgument
+from model_server.errors import InvalidArgumentError
 
 _WHITE_SPACE = re.compile(r"[ \t\n\v\f\r]+")
 
 
 def decode(text: str) -> bytes:
-    """Decode standard base64. Raises InvalidArgument as TensorFlow Serving words it."""
+    """Decode standard base64. Raises InvalidArgumentError as TensorFlow Serving words it."""
     try:
         return binascii.a2b_base64(text, strict_mode=True)
     except ValueError:
@@ -26,8 +26,8 @@ def _decode_loosely(text: str) -> bytes:
     digits = packed.rstrip("=")
     missing = -len(digits) % 4
     if missing == 3 or len(packed) - len(digits) not in (0, missing):
-        raise InvalidArgument("Unable to base64 decode")
+        raise InvalidArgumentError("Unable to base64 decode")
     try:
         return binascii.a2b_base64(digits + "=" * missing, strict_mode=True)
     except ValueError:
-        raise InvalidArgument("Unable to base64 decode") from None
+        raise InvalidArgumentError("Unable to base64 decode") from None

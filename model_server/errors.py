@@ -1,15 +1,15 @@
 """What can go wrong, as TensorFlow's status codes.
 
-ServingError                a status code, a message, and the HTTP status that TensorFlow Serving gives it
-├── InvalidArgument         400  the request cannot be meant
-├── NotFound                404  no such model or version
-├── FailedPrecondition      400  not in this state
-├── Unimplemented           501  a type that JSON cannot carry
-├── Internal                500  the server or the graph is at fault
-├── RunFailed               any  TensorFlow's own error while a graph ran, under its own code
-└── LoadFailed              any  a version did not load, under the code of its cause
+ServingError                 a status code, a message, and the HTTP status that TensorFlow Serving gives it
+├── InvalidArgumentError     400  the request cannot be meant
+├── NotFoundError            404  no such model or version
+├── FailedPreconditionError  400  not in this state
+├── UnimplementedError       501  what this server, or JSON, cannot do
+├── InternalError            500  the server or the graph is at fault
+├── RunError                 any  TensorFlow's own error while a graph ran, under its own code
+└── LoadError                any  a version did not load, under the code of its cause
 
-StartError                  the server cannot start: a bad flag, a bad config file, a model that does not load
+StartError                   the server cannot start: a bad flag, a bad config file, a model that does not load
 """
 
 # google.rpc codes by number, and the HTTP status that TensorFlow Serving answers for each.
@@ -51,37 +51,37 @@ class ServingError(Exception):
         return f"{self.code}: {self}"
 
 
-class InvalidArgument(ServingError):
+class InvalidArgumentError(ServingError):
     """The request cannot be meant."""
 
     code = "INVALID_ARGUMENT"
 
 
-class NotFound(ServingError):
+class NotFoundError(ServingError):
     """No such model, version or file."""
 
     code = "NOT_FOUND"
 
 
-class FailedPrecondition(ServingError):
+class FailedPreconditionError(ServingError):
     """Meaningful, but not in this state."""
 
     code = "FAILED_PRECONDITION"
 
 
-class Unimplemented(ServingError):
+class UnimplementedError(ServingError):
     """A tensor type that JSON cannot carry."""
 
     code = "UNIMPLEMENTED"
 
 
-class Internal(ServingError):
+class InternalError(ServingError):
     """The server or the graph is at fault, not the request."""
 
     code = "INTERNAL"
 
 
-class RunFailed(ServingError):
+class RunError(ServingError):
     """TensorFlow's own error while a graph ran, under TensorFlow's code."""
 
     def __init__(self, message: str, code_number: int) -> None:
@@ -89,7 +89,7 @@ class RunFailed(ServingError):
         self.code = code_name(code_number)
 
 
-class LoadFailed(ServingError):
+class LoadError(ServingError):
     """A version did not load; `code` is that of the cause."""
 
     def __init__(self, message: str, code: str) -> None:

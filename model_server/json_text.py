@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 
 from model_server import rapidjson
-from model_server.errors import InvalidArgument
+from model_server.errors import InvalidArgumentError
 from model_server.quoting import quote_value
 
 _KEYS = (b'"signature_name"', b'"instances"', b'"inputs"')
@@ -14,13 +14,13 @@ _KEYS = (b'"signature_name"', b'"instances"', b'"inputs"')
 def parse_object(body: bytes) -> dict[str, Any]:
     """Read a request body, which must be one JSON object.
 
-    Bare NaN, Inf and Infinity are numbers. Raises InvalidArgument with TensorFlow Serving's text and offset.
+    Bare NaN, Inf and Infinity are numbers. Raises InvalidArgumentError with TensorFlow Serving's text and offset.
     """
     if not body:
-        raise InvalidArgument("JSON Parse error: The document is empty")
+        raise InvalidArgumentError("JSON Parse error: The document is empty")
     value = _parse(body)
     if not isinstance(value, dict):
-        raise InvalidArgument(f"JSON Value: {quote_value(value)} Is not object")
+        raise InvalidArgumentError(f"JSON Value: {quote_value(value)} Is not object")
     return value
 
 

@@ -4,7 +4,7 @@ import re
 from dataclasses import dataclass
 from urllib.parse import unquote
 
-from model_server.errors import InvalidArgument
+from model_server.errors import InvalidArgumentError
 
 _SPEC = r"(?:/versions/([0-9]+)|/labels/([^/:]+))?"
 _PREDICTION = re.compile(rf"/v1/models/([^/:]+){_SPEC}:(classify|regress|predict)", re.IGNORECASE)
@@ -23,7 +23,7 @@ class Target:
     verb: str
 
 
-class VersionTooLarge(InvalidArgument):
+class VersionTooLargeError(InvalidArgumentError):
     """A version number beyond 64 bits, which TensorFlow Serving answers with an empty body."""
 
 
@@ -35,18 +35,18 @@ def is_api_path(path: str) -> bool:
 def parse_path(method: str, path: str) -> Target:
     """The target of `method path`, the path with its query, which counts as part of it.
 
-    Raises InvalidArgument for a path or method that means nothing.
+    Raises InvalidArgumentError for a path or method that means nothing.
     """
     pattern = {"POST": _PREDICTION, "GET": _MODEL}.get(method)
     match = pattern.fullmatch(path) if pattern else None
     if match is None:
-        raise InvalidArgument(f"Malformed request: {method} {path}")
+        raise InvalidArgumentError(f"Malformed request: {method} {path}")
     model, version, label, verb = match.groups(default="")
     digits = version.lstrip("0")
     if len(digits) > 19 or int(digits or 0) > _LARGEST_VERSION:
-        raise VersionTooLarge(f"Failed to convert version: {version} to numeric.")
+        raise VersionTooLargeError(f"Failed to convert version: {version} to numeric.")
     if method == "POST" and verb != verb.lower():
-        raise InvalidArgument(f"Malformed request: {method} {path}")
+        raise InvalidArgumentError(f"Malformed request: {method} {path}")
     return Target(
         model=unquote(model, errors="surrogateescape"),
         version=int(digits or 0) if version else None,

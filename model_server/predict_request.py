@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 from numpy.typing import NDArray
 
 from model_server import refusals
-from model_server.errors import InvalidArgument
+from model_server.errors import InvalidArgumentError
 from model_server.json_text import parse_object
 from model_server.quoting import quote_value
 from model_server.tensor_types import TensorType
-from model_server.tensors import NotDense, array_from_json
+from model_server.tensors import NotDenseError, array_from_json
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -30,41 +30,44 @@ class Inputs(NamedTuple):
 
 
 def read_request(body: bytes) -> PredictRequest:
-    """Parse a body as far as can be done without knowing the model. Raises InvalidArgument."""
+    """Parse a body as far as can be done without knowing the model. Raises InvalidArgumentError."""
     document = parse_object(body)
     signature_name = document.get("signature_name", "")
     if not isinstance(signature_name, str):
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"JSON Value: {quote_value(document)} not formatted correctly. 'signature_name' key must be a string value."
         )
     return PredictRequest(document, signature_name)
 
 
 def read_inputs(request: PredictRequest, types: Mapping[str, TensorType]) -> Inputs:
-    """The request's tensors, of the given types. Raises InvalidArgument, or Unimplemented for types JSON cannot carry."""
+    """The request's tensors, of the given types.
+
+    Raises InvalidArgumentError, or UnimplementedError for a type that JSON cannot carry.
+    """
     if not types:
-        raise InvalidArgument(f"Failed to get input map for signature: {request.signature_name or 'DEFAULT'}")
+        raise InvalidArgumentError(f"Failed to get input map for signature: {request.signature_name or 'DEFAULT'}")
     document = request.document
     if "instances" in document and "inputs" in document:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             f"JSON Value: {quote_value(document)} Not formatted correctly expecting only one of 'inputs' or "
             "'instances' keys to exist "
         )
     if "instances" in document:
         instances = document["instances"]
         if not isinstance(instances, list):
-            raise InvalidArgument(f"JSON Value: {quote_value(document)} Expecting 'instances' to be an list/array")
+            raise InvalidArgumentError(f"JSON Value: {quote_value(document)} Expecting 'instances' to be an list/array")
         if not instances:
-            raise InvalidArgument(f"JSON Value: {quote_value(document)} No values in 'instances' array")
+            raise InvalidArgumentError(f"JSON Value: {quote_value(document)} No values in 'instances' array")
         return Inputs(_from_instances(instances, dict(types)), is_row_format=True)
     if "inputs" in document:
         return Inputs(_from_columns(document["inputs"], types), is_row_format=False)
-    raise InvalidArgument("Missing 'inputs' or 'instances' key")
+    raise InvalidArgumentError("Missing 'inputs' or 'instances' key")
 
 
 def _from_instances(instances: list[Any], types: dict[str, TensorType]) -> Arrays:
     if not isinstance(instances[0], dict) and len(types) > 1:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             "instances is a plain list, but expecting list of objects as multiple input tensors required as per "
             "tensorinfo_map"
         )
@@ -72,21 +75,21 @@ def _from_instances(instances: list[Any], types: dict[str, TensorType]) -> Array
         if not refusals.is_named_object(instances[0]):
             name = min(types)
             return {name: array_from_json(instances, types[name])}
-        if any(not refusals.is_named_object(row) or row.keys() != types.keys() for row in instances):
-            raise NotDense
-        return {name: array_from_json([row[name] for row in instances], types[name]) for name in types}
-    except (NotDense, InvalidArgument):
-        raise refusals.instances_refusal(instances, types) from None
+        if all(refusals.is_named_object(row) and row.keys() == types.keys() for row in instances):
+            return {name: array_from_json([row[name] for row in instances], types[name]) for name in types}
+    except (NotDenseError, InvalidArgumentError):
+        pass
+    raise refusals.instances_refusal(instances, types)
 
 
 def _from_columns(inputs: Any, types: Mapping[str, TensorType]) -> Arrays:
     if refusals.is_named_object(inputs):
         for name in types:
             if name not in inputs:
-                raise InvalidArgument(f"Missing named input: {name} in 'inputs' object.")
+                raise InvalidArgumentError(f"Missing named input: {name} in 'inputs' object.")
         columns = inputs
     elif len(types) > 1:
-        raise InvalidArgument(
+        raise InvalidArgumentError(
             "inputs is a plain value/list, but expecting an object as multiple input tensors required as per "
             "tensorinfo_map"
         )
@@ -98,5 +101,5 @@ def _from_columns(inputs: Any, types: Mapping[str, TensorType]) -> Arrays:
 def _column(value: Any, wanted: TensorType) -> NDArray[Any]:
     try:
         return array_from_json(value, wanted)
-    except NotDense:
+    except NotDenseError:
         raise refusals.refusal(value, wanted) from None

@@ -9,7 +9,7 @@ import orjson
 from numpy.typing import NDArray
 
 from model_server import base64_text
-from model_server.errors import InvalidArgument
+from model_server.errors import InvalidArgumentError
 from model_server.tensor_types import Kind, TensorType
 
 _TOKENS = {"nan": b"NaN", "inf": b"Infinity", "-inf": b"-Infinity"}
@@ -20,10 +20,10 @@ def write_response(outputs: Mapping[str, NDArray[Any]], types: Mapping[str, Tens
     """The JSON body: `predictions`, one item a row, or `outputs`, one tensor a name; a single output has no name.
 
     Strings of outputs whose names end in `_bytes` become `{"b64": ...}`; floats that are not finite the bare tokens
-    NaN, Infinity and -Infinity. Raises InvalidArgument where a tensor cannot be written or rows do not add up.
+    NaN, Infinity and -Infinity. Raises InvalidArgumentError where a tensor cannot be written or rows do not add up.
     """
     if not outputs:
-        raise InvalidArgument("Cannot convert empty tensor map to JSON")
+        raise InvalidArgumentError("Cannot convert empty tensor map to JSON")
     if row_format:
         _check_rows(outputs)
     if not row_format:
@@ -47,11 +47,11 @@ def _check_rows(outputs: Mapping[str, NDArray[Any]]) -> None:
     batch_size = 0
     for name, array in outputs.items():
         if array.ndim == 0:
-            raise InvalidArgument(f"Tensor name: {name} has no shape information ")
+            raise InvalidArgumentError(f"Tensor name: {name} has no shape information ")
         if array.shape[0] < 1:
-            raise InvalidArgument(f"Tensor name: {name} has invalid batch size: {array.shape[0]}")
+            raise InvalidArgumentError(f"Tensor name: {name} has invalid batch size: {array.shape[0]}")
         if batch_size not in (0, array.shape[0]):
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"Tensor name: {name} has inconsistent batch size: {array.shape[0]} expecting: {batch_size}"
             )
         batch_size = array.shape[0]
@@ -71,7 +71,7 @@ def _writable(name: str, array: NDArray[Any], written_type: TensorType) -> Any:
     if written_type.kind is Kind.STRING:
         return _strings(array, as_bytes=name.endswith("_bytes"))
     if written_type.kind is Kind.NONE and array.size:
-        raise InvalidArgument(f"Failed to write JSON value for tensor type: {written_type.name}")
+        raise InvalidArgumentError(f"Failed to write JSON value for tensor type: {written_type.name}")
     numbers = np.ascontiguousarray(array) if array.ndim else array[()]
     if written_type.kind is Kind.FLOAT and not np.isfinite(array).all():
         return _with_bare_tokens(numbers, array)

@@ -7,7 +7,7 @@ import math
 import re
 from typing import Any
 
-from model_server.errors import InvalidArgument
+from model_server.errors import InvalidArgumentError
 
 _WHITE_SPACE = re.compile(rb"[ \n\r\t]*")
 _PLAIN = re.compile(rb'[^"\\\x00-\x1f]*')
@@ -35,16 +35,16 @@ def parse(body: bytes) -> Any:
     """Read one JSON document; of members with the same name the first is kept.
 
     Bytes that are not UTF-8 pass through as lone surrogates (`surrogateescape`), as RapidJSON does not check them.
-    Raises InvalidArgument with RapidJSON's text and offset.
+    Raises InvalidArgumentError with RapidJSON's text and offset.
     """
     try:
         return _Reader(body).document()
     except RecursionError:
-        raise InvalidArgument("JSON Parse error: Nested too deeply.") from None
+        raise InvalidArgumentError("JSON Parse error: Nested too deeply.") from None
 
 
-def _error(text: str, offset: int) -> InvalidArgument:
-    return InvalidArgument(f"JSON Parse error: {text} at offset: {offset}")
+def _error(text: str, offset: int) -> InvalidArgumentError:
+    return InvalidArgumentError(f"JSON Parse error: {text} at offset: {offset}")
 
 
 class _Reader:

@@ -9,7 +9,7 @@ from functools import partial
 from pathlib import Path
 
 from model_server.config import ModelConfig
-from model_server.errors import FailedPrecondition, InvalidArgument, NotFound, StartError
+from model_server.errors import FailedPreconditionError, InvalidArgumentError, NotFoundError, StartError
 from model_server.metadata import VersionStatus
 from model_server.servable import Servable
 from model_server.versions import RetryPolicy, State, Version
@@ -29,7 +29,7 @@ class _Model:
 
 
 class Repository:
-    """The models of one server. `poll` brings them in line with the disk; every method may be called from any thread."""
+    """The models of one server, kept in line with the disk by `poll`; every method may be called from any thread."""
 
     def __init__(self, loader: Callable[[Path], Servable], retries: RetryPolicy, *, any_labels: bool = False) -> None:
         """`any_labels`: a label may name a version that is not loaded."""
@@ -44,7 +44,7 @@ class Repository:
         self._is_closed = False
 
     def configure(self, configs: Sequence[ModelConfig]) -> None:
-        """Serve these models and no others. Raises FailedPrecondition for a label on a version that is not loaded."""
+        """Serve these models and no others. Raises FailedPreconditionError for a label on an unloaded version."""
         with self._changed:
             self._labels = self._checked_labels(configs)
             wanted = {config.name for config in configs}
@@ -97,29 +97,29 @@ class Repository:
                 self._changed.wait(_STOP_CHECK_SECONDS)
 
     def statuses(self, name: str, number: int | None) -> list[VersionStatus]:
-        """The states of one version, or of all. Raises NotFound."""
+        """The states of one version, or of all. Raises NotFoundError."""
         with self._changed:
             model = self._models.get(name)
             versions = model.versions if model else {}
             if number is None:
                 if not versions:
-                    raise NotFound(f"Could not find any versions of model {name}")
+                    raise NotFoundError(f"Could not find any versions of model {name}")
                 return [version.status for version in versions.values()]
             if number not in versions:
-                raise NotFound(f"Could not find version {number} of model {name}")
+                raise NotFoundError(f"Could not find version {number} of model {name}")
             return [versions[number].status]
 
     @contextmanager
     def servable(self, name: str, number: int | None, label: str | None) -> Iterator[tuple[int, Servable]]:
         """Hold a version for a request: the one asked for, or the newest that is available.
 
-        Raises NotFound, and InvalidArgument for an unknown label.
+        Raises NotFoundError, and InvalidArgumentError for an unknown label.
         """
         with self._changed:
             if label is not None:
                 number = self._labels.get((name, label))
                 if number is None:
-                    raise InvalidArgument(f"Unrecognized servable version label: {label}")
+                    raise InvalidArgumentError(f"Unrecognized servable version label: {label}")
             version = self._find(name, number)
             servable = version.acquire()
         try:
@@ -143,11 +143,11 @@ class Repository:
         if number is None:
             version = _newest_available(model) if model else None
             if version is None:
-                raise NotFound(f"Servable not found for request: Latest({name})")
+                raise NotFoundError(f"Servable not found for request: Latest({name})")
             return version
         version = model.versions.get(number) if model else None
         if version is None or version.state is not State.AVAILABLE:
-            raise NotFound(f"Servable not found for request: Specific({name}, {number})")
+            raise NotFoundError(f"Servable not found for request: Specific({name}, {number})")
         return version
 
     def _checked_labels(self, configs: Sequence[ModelConfig]) -> dict[tuple[str, str], int]:
@@ -158,7 +158,7 @@ class Repository:
                 model = self._models.get(config.name)
                 version = model.versions.get(number) if model else None
                 if not (self._any_labels and is_new) and (version is None or version.state is not State.AVAILABLE):
-                    raise FailedPrecondition(
+                    raise FailedPreconditionError(
                         f"Request to assign label to version {number} of model {config.name}, "
                         "which is not currently available for inference"
                     )

@@ -4,8 +4,8 @@ import zlib
 from dataclasses import dataclass, field
 
 from model_server import metadata, predict_request, predict_response
-from model_server.errors import InvalidArgument, ServingError, Unimplemented
-from model_server.paths import Target, VersionTooLarge, is_api_path, parse_path
+from model_server.errors import InvalidArgumentError, ServingError, UnimplementedError
+from model_server.paths import Target, VersionTooLargeError, is_api_path, parse_path
 from model_server.repository import Repository
 
 _JSON = "application/json"
@@ -54,7 +54,7 @@ class RestApi:
             return Response(200, b"", self._headers)
         try:
             return Response(200, self._dispatch(request), self._headers)
-        except VersionTooLarge as error:
+        except VersionTooLargeError as error:
             return Response(error.http_status, b"", self._headers)
         except ServingError as error:
             return Response(error.http_status, error_body(error), self._headers)
@@ -64,9 +64,9 @@ class RestApi:
         if target.verb == "predict":
             return self._predict(target, _unpacked(request))
         if target.verb in ("classify", "regress"):
-            raise Unimplemented(f"This server does not support {target.verb}, only predict")
+            raise UnimplementedError(f"This server does not support {target.verb}, only predict")
         if not target.model:
-            raise InvalidArgument("Missing model name in request.")
+            raise InvalidArgumentError("Missing model name in request.")
         if target.verb == "metadata":
             return self._metadata(target)
         return metadata.status_document(self._repository.statuses(target.model, target.version))

@@ -8,7 +8,7 @@ from typing import Any
 
 from numpy.typing import NDArray
 
-from model_server.errors import InvalidArgument, LoadFailed, RunFailed
+from model_server.errors import InvalidArgumentError, LoadError, RunError
 from model_server.signatures import DEFAULT_SIGNATURE, Signature
 from model_server.tensorflow_runtime import config_pb2, tf
 
@@ -37,7 +37,7 @@ class Servable:
 
     @classmethod
     def load(cls, path: str, options: SessionOptions) -> "Servable":
-        """Load the SavedModel in folder `path` the way TensorFlow Serving does. Raises LoadFailed."""
+        """Load the SavedModel in folder `path` the way TensorFlow Serving does. Raises LoadError."""
         config = tf.ConfigProto(
             intra_op_parallelism_threads=options.intra_op_threads,
             inter_op_parallelism_threads=options.inter_op_threads,
@@ -48,31 +48,31 @@ class Servable:
             meta_graph = tf.saved_model.loader.load(session, [tf.saved_model.tag_constants.SERVING], path)
         except tf.errors.OpError as error:
             session.close()
-            raise LoadFailed(error.message, RunFailed("", error.error_code).code) from error
+            raise LoadError(error.message, RunError("", error.error_code).code) from error
         except OSError as error:
             session.close()
-            raise LoadFailed(str(error), "NOT_FOUND") from error
+            raise LoadError(str(error), "NOT_FOUND") from error
         except Exception as error:  # a damaged file ends in whatever error its reader has
             session.close()
-            raise LoadFailed(f"{type(error).__name__}: {error}", "INTERNAL") from error
+            raise LoadError(f"{type(error).__name__}: {error}", "INTERNAL") from error
         return cls(session, dict(meta_graph.signature_def), options)
 
     def signature(self, name: str) -> Signature:
-        """The signature, `serving_default` if `name` is empty. Raises InvalidArgument if there is none."""
+        """The signature, `serving_default` if `name` is empty. Raises InvalidArgumentError if there is none."""
         wanted = name or DEFAULT_SIGNATURE
         try:
             return self._signatures[wanted]
         except KeyError:
-            raise InvalidArgument(f'Serving signature name: "{wanted}" not found in signature def') from None
+            raise InvalidArgumentError(f'Serving signature name: "{wanted}" not found in signature def') from None
 
     def predict(self, signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run the signature. Raises RunFailed with TensorFlow's own message and code."""
+        """Run the signature. Raises RunError with TensorFlow's own message and code."""
         signature.check_predictable(set(inputs))
         run = self._run(signature)
         try:
             outputs = run(*(inputs[alias] for alias in signature.input_tensors))
         except tf.errors.OpError as error:
-            raise RunFailed(error.message, error.error_code) from error
+            raise RunError(error.message, error.error_code) from error
         return dict(zip(signature.output_tensors, outputs, strict=True))
 
     def close(self) -> None:

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from model_server.errors import Internal, InvalidArgument
+from model_server.errors import InternalError, InvalidArgumentError
 from model_server.tensor_types import TensorType, tensor_type
 
 DEFAULT_SIGNATURE = "serving_default"
@@ -37,14 +37,14 @@ class Signature:
         )
 
     def check_predictable(self, given: set[str]) -> None:
-        """Raise Internal if the signature is not one for predictions, InvalidArgument if inputs lack or are too many."""
+        """Raise InternalError for a signature not made for predictions, InvalidArgumentError for the wrong inputs."""
         if self.method not in _METHODS:
-            raise Internal(
+            raise InternalError(
                 f"Expected prediction signature method_name to be one of {{{', '.join(_METHODS)}}}. Was: {self.method}"
             )
         wanted = set(self.input_tensors)
         if len(given) != len(wanted):
-            raise InvalidArgument(
+            raise InvalidArgumentError(
                 f"input size does not match signature: {len(given)}!={len(wanted)} "
                 f"len({{{_join(given)}}}) != len({{{_join(wanted)}}}). "
                 f"Sent extra: {{{_join(given - wanted)}}}. Missing but required: {{{_join(wanted - given)}}}."

@@ -12,14 +12,14 @@ from model_server.tensor_types import Kind, TensorType
 _NUMBERS = {int, float}
 
 
-class NotDense(Exception):  # noqa: N818 - not an error of the request's sender yet: `refusals` words that one
+class NotDenseError(Exception):
     """The value is no dense tensor of the wanted type."""
 
 
 def array_from_json(value: Any, wanted: TensorType) -> NDArray[Any]:
     """The array that a JSON value spells, its shape that of the nested lists.
 
-    Raises NotDense where TensorFlow Serving would refuse the value, and InvalidArgument for bad base64.
+    Raises NotDenseError where TensorFlow Serving would refuse the value, and InvalidArgumentError for bad base64.
     """
     shape, leaves = _flatten(value)
     if wanted.kind is Kind.STRING:
@@ -32,7 +32,7 @@ def array_from_json(value: Any, wanted: TensorType) -> NDArray[Any]:
     elif wanted.kind is Kind.FLOAT:
         flat = _floats(leaves, wanted)
     else:
-        raise NotDense
+        raise NotDenseError
     return flat.reshape(shape)
 
 
@@ -44,7 +44,7 @@ def _flatten(value: Any) -> tuple[list[int], list[Any]]:
     while isinstance(first, list):
         size = len(first)
         if set(map(type, level)) != {list} or set(map(len, level)) != {size}:
-            raise NotDense
+            raise NotDenseError
         shape.append(size)
         level = list(chain.from_iterable(level))
         if not size:
@@ -58,20 +58,20 @@ def _string(leaf: Any) -> bytes:
         return leaf.encode("utf-8", "surrogateescape")
     if isinstance(leaf, dict) and len(leaf) == 1 and isinstance(leaf.get("b64"), str):
         return base64_text.decode(leaf["b64"])
-    raise NotDense
+    raise NotDenseError
 
 
 def _bools(leaves: list[Any]) -> NDArray[Any]:
     if not set(map(type, leaves)) <= {bool}:
-        raise NotDense
+        raise NotDenseError
     return np.array(leaves, dtype=np.bool_)
 
 
 def _integers(leaves: list[Any], wanted: TensorType) -> NDArray[Any]:
     if not set(map(type, leaves)) <= {int}:
-        raise NotDense
+        raise NotDenseError
     if leaves and not (wanted.lowest <= min(leaves) and max(leaves) <= wanted.largest):
-        raise NotDense
+        raise NotDenseError
     # By way of int64, so that 300 becomes 44 in an int8 instead of an error.
     wide = np.uint64 if wanted.name == "uint64" else np.int64
     return np.array(leaves, dtype=wide).astype(wanted.numpy)
@@ -80,11 +80,11 @@ def _integers(leaves: list[Any], wanted: TensorType) -> NDArray[Any]:
 def _floats(leaves: list[Any], wanted: TensorType) -> NDArray[Any]:
     types = set(map(type, leaves))
     if not types <= _NUMBERS:
-        raise NotDense
+        raise NotDenseError
     numbers = np.array(leaves, dtype=np.float64)
     magnitudes = np.abs(numbers[np.isfinite(numbers)])
     if magnitudes.size and magnitudes.max() > wanted.largest:
-        raise NotDense
+        raise NotDenseError
     if int in types and any(type(leaf) is int and abs(leaf) > wanted.largest_integer for leaf in leaves):
-        raise NotDense
+        raise NotDenseError
     return numbers.astype(wanted.numpy)

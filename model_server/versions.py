@@ -7,7 +7,7 @@ from collections.abc import Callable
 from enum import Enum
 from pathlib import Path
 
-from model_server.errors import Internal, ServingError
+from model_server.errors import InternalError, ServingError
 from model_server.metadata import VersionStatus
 from model_server.servable import Servable
 
@@ -60,7 +60,7 @@ class Version:
     def acquire(self) -> Servable:
         """Hold the version for one request. Call with the lock held and the state AVAILABLE."""
         if self.servable is None:
-            raise Internal(f"Servable {self} is available without a session")
+            raise InternalError(f"Servable {self} is available without a session")
         self._requests += 1
         return self.servable
 

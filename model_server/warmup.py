@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from model_server.errors import InvalidArgument, LoadFailed, ServingError
+from model_server.errors import InvalidArgumentError, LoadError, ServingError
 from model_server.servable import Servable
 from model_server.tensorflow_runtime import prediction_log_pb2, tf
 
@@ -15,7 +15,7 @@ _MOST_RECORDS = 1000
 def warm_up(servable: Servable, folder: Path) -> int:
     """Replay the warm-up records of the SavedModel in `folder`; how many there were.
 
-    Raises LoadFailed for a record that cannot be read or run: a version with one does not load.
+    Raises LoadError for a record that cannot be read or run: a version with one does not load.
     """
     file = folder / WARMUP_FILE
     if not file.is_file():
@@ -24,13 +24,13 @@ def warm_up(servable: Servable, folder: Path) -> int:
     for record in _records(file):
         count += 1
         if count > _MOST_RECORDS:
-            raise LoadFailed(
+            raise LoadError(
                 f"Number of warmup records exceeds the maximum ({_MOST_RECORDS}) at {file}", "INVALID_ARGUMENT"
             )
         try:
             _replay(servable, record)
         except ServingError as error:
-            raise LoadFailed(f"Warm-up record {count} of {file}: {error}", error.code) from error
+            raise LoadError(f"Warm-up record {count} of {file}: {error}", error.code) from error
     return count
 
 
@@ -40,9 +40,9 @@ def _records(file: Path) -> Iterator[Any]:
             try:
                 yield prediction_log_pb2.PredictionLog.FromString(data)
             except Exception as error:  # protobuf's DecodeError, whichever of its implementations is there
-                raise LoadFailed(f"Failed to parse warmup record from {file}", "INVALID_ARGUMENT") from error
+                raise LoadError(f"Failed to parse warmup record from {file}", "INVALID_ARGUMENT") from error
     except tf.errors.DataLossError as error:
-        raise LoadFailed(
+        raise LoadError(
             f"{error.message}. Please verify your warmup data is in TFRecord format.", "DATA_LOSS"
         ) from error
 
@@ -50,10 +50,10 @@ def _records(file: Path) -> Iterator[Any]:
 def _replay(servable: Servable, record: Any) -> None:
     kind = record.WhichOneof("log_type")
     if kind != "predict_log":
-        raise InvalidArgument(f"Unsupported log_type for warmup: {kind}")
+        raise InvalidArgumentError(f"Unsupported log_type for warmup: {kind}")
     request = record.predict_log.request
     try:
         inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
     except (TypeError, ValueError) as error:
-        raise InvalidArgument(f"tensor parsing error: {error}") from error
+        raise InvalidArgumentError(f"tensor parsing error: {error}") from error
     servable.predict(servable.signature(request.model_spec.signature_name), inputs)
