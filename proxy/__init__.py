@@ -1,0 +1,1 @@
+"""The web service in front of the model server: captions in, pictures out, without TensorFlow."""

@@ -1,0 +1,37 @@
+"""Runs the proxy: python -m proxy."""
+
+import logging
+import sys
+
+import uvicorn
+from pydantic import ValidationError
+
+from proxy.app import create_app
+from proxy.settings import Settings
+
+_GRACE_SECONDS = 5
+
+
+def main() -> int:
+    """Serve until a signal; exit status 2 if a setting is wrong."""
+    try:
+        settings = Settings()
+    except ValidationError as exc:
+        for problem in exc.errors():
+            name = "_".join(["EASEL", *map(str, problem["loc"][:1])]).upper()
+            print(f"{name}: received {problem['input']!r}: {problem['msg']}", file=sys.stderr)
+        return 2
+    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
+    logging.getLogger("httpx").setLevel(logging.WARNING)
+    uvicorn.run(
+        create_app(settings),
+        host=settings.host,
+        port=settings.port,
+        log_level=settings.log_level,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

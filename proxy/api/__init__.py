@@ -1,0 +1,1 @@
+"""The HTTP surface: parameters, routes and the one shape of every error."""

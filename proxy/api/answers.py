@@ -1,0 +1,76 @@
+"""The JSON that the API answers with, as the documentation shows it."""
+
+from pydantic import BaseModel, Field
+
+
+class Picture(BaseModel):
+    """One picture of a POST /generate."""
+
+    seed: int = Field(description="with n = 1 and this seed, the picture can be made again alone")
+    media_type: str
+    base64: str
+
+
+class Generated(BaseModel):
+    """The answer to POST /generate."""
+
+    pictures: list[Picture]
+    parameters: dict[str, str | int | float] = Field(description="all of them, also those that were left open")
+    dropped_caption: str = Field(description="the end of the caption that did not fit into 75 tokens")
+    dropped_negative_caption: str
+    seconds: dict[str, float] = Field(description="per stage, and in total")
+
+
+class Network(BaseModel):
+    """One model of a family."""
+
+    model: str = Field(description="its name in the model server's URLs")
+    version: str
+    description: dict[str, object] = Field(description="what it says of itself: parameters, weights, precision")
+
+
+class SizeEntry(BaseModel):
+    """A picture size in pixels and the shape of its latent."""
+
+    width: int
+    height: int
+    latent_shape: list[int]
+
+
+class FamilyEntry(BaseModel):
+    """Three models that draw together. The first size is the default."""
+
+    name: str
+    token_length: int
+    context_width: int
+    sizes: list[SizeEntry]
+    parameters: int | None = Field(description="of all networks together, if all of them say")
+    networks: dict[str, Network]
+
+
+class Catalogued(BaseModel):
+    """The answer to GET /models. The first family is the default."""
+
+    families: list[FamilyEntry]
+    samplers: list[str]
+    formats: list[str]
+
+
+class State(BaseModel):
+    """The answer to GET /healthz and /readyz."""
+
+    status: str
+
+
+class ErrorRecord(BaseModel):
+    """What went wrong."""
+
+    type: str
+    message: str
+    details: list[dict[str, object]]
+
+
+class Error(BaseModel):
+    """The answer to every request that failed."""
+
+    error: ErrorRecord

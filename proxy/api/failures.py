@@ -1,0 +1,72 @@
+"""Every failure as the one JSON shape of errors."""
+
+import math
+from collections.abc import Mapping
+from http import HTTPStatus
+from typing import Any
+
+import orjson
+from fastapi import FastAPI, Request, Response
+from fastapi.exceptions import RequestValidationError
+from starlette.exceptions import HTTPException
+
+from proxy.api.parameters import allowed
+from proxy.errors import EaselError, InvalidParametersError
+
+_SHOWN_CHARACTERS = 200
+_LARGEST_EXACT = 2**53
+_BODY = "a JSON object with the parameters"
+
+
+def install(app: FastAPI) -> None:
+    """Register the handlers."""
+    app.add_exception_handler(EaselError, _easel_error)
+    app.add_exception_handler(RequestValidationError, _invalid)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _bug)
+
+
+def _answer(status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
+    return Response(orjson.dumps(error.as_json()), status, headers, "application/json")
+
+
+async def _easel_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, EaselError)  # noqa: S101 - the type it is registered for
+    return _answer(error.status, error)
+
+
+async def _invalid(_: Request, error: Exception) -> Response:
+    assert isinstance(error, RequestValidationError)  # noqa: S101 - the type it is registered for
+    invalid = InvalidParametersError.several([_problem(problem) for problem in error.errors()])
+    return _answer(invalid.status, invalid)
+
+
+async def _http_error(_: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)  # noqa: S101 - the type it is registered for
+    failure = EaselError(str(error.detail))
+    failure.kind = HTTPStatus(error.status_code).name.lower()  # type: ignore[misc]
+    return _answer(error.status_code, failure, error.headers)
+
+
+async def _bug(_: Request, __: Exception) -> Response:
+    return _answer(500, EaselError("the proxy made a mistake; its log says more"))
+
+
+def _problem(problem: Mapping[str, Any]) -> dict[str, object]:
+    """One of pydantic's problems: which parameter, what came, what is allowed."""
+    location = [part for part in problem["loc"] if part not in ("query", "body")]
+    if not location or problem["type"] == "json_invalid":
+        return {"parameter": "body", "received": _shown(problem["input"]), "allowed": _BODY}
+    received = None if problem["type"] == "missing" else _shown(problem["input"])
+    return {"parameter": _shown(location[0]), "received": received, "allowed": allowed(str(location[0]))}
+
+
+def _shown(value: object) -> object:
+    """What came, fit for JSON and not longer than anybody wants to read."""
+    if value is None or isinstance(value, bool):
+        return value
+    if isinstance(value, int | float) and math.isfinite(value) and abs(value) < _LARGEST_EXACT:
+        return value
+    text = value if isinstance(value, str) else repr(value)
+    text = text.encode(errors="backslashreplace").decode()
+    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"

@@ -1,0 +1,66 @@
+"""The parameters of /generate, the same in a query string and in JSON, and what is allowed for each."""
+
+from typing import Annotated, Any, Literal
+
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+
+from proxy.noise import SEEDS
+from proxy.pictures import Format
+from proxy.samplers import SAMPLERS
+from proxy.service import Order
+from proxy.tokenizer import clean
+
+_LONGEST_CAPTION = 20_000
+_LARGEST_SIZE = 2**31 - 1
+
+
+def _not_boolean(value: Any) -> Any:
+    """JSON's true is not a number, though Python says it is 1."""
+    if isinstance(value, bool):
+        raise ValueError("a boolean")  # noqa: TRY004 - pydantic reports ValueError only
+    return value
+
+
+def _not_empty(caption: str) -> str:
+    if not clean(caption):
+        raise ValueError("nothing to draw")
+    return caption
+
+
+Whole = Annotated[int, BeforeValidator(_not_boolean)]
+Real = Annotated[float, BeforeValidator(_not_boolean)]
+Text = Annotated[str, Field(max_length=_LONGEST_CAPTION)]
+
+
+class Parameters(BaseModel):
+    """What to draw. Each description is what error messages call allowed."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    caption: Annotated[Text, AfterValidator(_not_empty)] = Field(
+        description=f"text that is not empty, at most {_LONGEST_CAPTION} characters", examples=["red heart"]
+    )
+    negative_caption: Text = Field("", description=f"text of at most {_LONGEST_CAPTION} characters")
+    steps: Whole = Field(50, ge=1, le=150, description="a whole number from 1 to 150")
+    guidance_scale: Real = Field(7.5, ge=0, le=50, allow_inf_nan=False, description="a number from 0 to 50")
+    seed: Whole | None = Field(
+        None, ge=0, lt=SEEDS, description=f"a whole number from 0 to {SEEDS - 1}, or none for a random one"
+    )
+    sampler: Literal[tuple(SAMPLERS)] = Field("ddim", description=f"one of {', '.join(SAMPLERS)}")  # type: ignore[valid-type]
+    n: Whole = Field(1, ge=1, le=16, description="a whole number from 1 to 16")
+    width: Whole | None = Field(None, ge=1, le=_LARGEST_SIZE, description="the width of a size that GET /models lists")
+    height: Whole | None = Field(
+        None, ge=1, le=_LARGEST_SIZE, description="the height of a size that GET /models lists"
+    )
+    format: Format = Field(Format.PNG, description=f"one of {', '.join(Format)}")
+    family: str | None = Field(None, description="a family that GET /models lists")
+
+    def order(self) -> Order:
+        """The same as the service reads it."""
+        return Order(**dict(self))
+
+
+def allowed(parameter: str) -> str:
+    """What is allowed for the parameter, in words; for an unknown one, which parameters there are."""
+    field = Parameters.model_fields.get(parameter)
+    return str(field.description) if field else f"one of the parameters {', '.join(Parameters.model_fields)}"

@@ -1,0 +1,151 @@
+"""The routes: pictures, models and health."""
+
+import asyncio
+from base64 import b64encode
+from typing import Annotated, Any
+from urllib.parse import quote
+
+import orjson
+from fastapi import APIRouter, Depends, Query, Request, Response
+from fastapi.responses import RedirectResponse
+
+from proxy.api.answers import Catalogued, Error, FamilyEntry, Generated, Network, Picture, SizeEntry, State
+from proxy.api.parameters import Parameters
+from proxy.errors import AbandonedError, InvalidParametersError
+from proxy.families import NETWORKS, Family, model_name
+from proxy.generation import Checkpoint
+from proxy.pictures import Format
+from proxy.samplers import SAMPLERS
+from proxy.service import Result, Service, parameters
+
+# Servers and proxies on the way refuse a head of more than a few kilobytes; the JSON answer has the whole text.
+_HEADER_CHARACTERS = 1000
+_FAILURES: dict[int | str, dict[str, Any]] = {
+    422: {"model": Error, "description": "A parameter is unknown, missing or out of bounds"},
+    502: {"model": Error, "description": "A model answered with garbage"},
+    503: {"model": Error, "description": "A model is not available"},
+    504: {"model": Error, "description": "A model did not answer in time"},
+}
+_PICTURE: dict[int | str, dict[str, Any]] = {
+    200: {"content": {form.media_type: {} for form in Format}, "description": "The picture, or a grid of n"}
+}
+
+router = APIRouter()
+
+
+def _service(request: Request) -> Service:
+    service: Service = request.app.state.service
+    return service
+
+
+def _query(request: Request, query: Annotated[Parameters, Query()]) -> Parameters:
+    """The query's parameters; one that is given twice would leave open which is meant."""
+    for name in query.model_fields_set:
+        if len(values := request.query_params.getlist(name)) > 1:
+            raise InvalidParametersError.one(name, values, "given once")
+    return query
+
+
+Served = Annotated[Service, Depends(_service)]
+
+
+@router.get("/generate", response_class=Response, responses={**_PICTURE, **_FAILURES})
+async def get_generate(request: Request, service: Served, query: Annotated[Parameters, Depends(_query)]) -> Response:
+    """One picture; with n above 1, a grid of n pictures whose seeds count up from `seed`."""
+    result = await service.draw(query.order(), _present(request))
+    file = await result.grid_file()
+    name = f'inline; filename="easel-{result.order.seed}.{result.order.format}"'
+    headers = {**_headers(result), "Content-Disposition": name}
+    return Response(file, headers=headers, media_type=result.order.format.media_type)
+
+
+@router.post("/generate", response_model=Generated, responses=_FAILURES)
+async def post_generate(request: Request, service: Served, body: Parameters) -> Response:
+    """Each of the n pictures with its seed, and how long every stage took."""
+    result = await service.draw(body.order(), _present(request))
+    media_type = result.order.format.media_type
+    files = await result.files()
+
+    def answer() -> bytes:
+        pictures = [
+            Picture(seed=seed, media_type=media_type, base64=b64encode(file).decode())
+            for seed, file in zip(result.seeds, files, strict=True)
+        ]
+        generated = Generated(
+            pictures=pictures,
+            parameters=parameters(result.order),
+            dropped_caption=result.dropped_caption,
+            dropped_negative_caption=result.dropped_negative_caption,
+            seconds=result.seconds,
+        )
+        return orjson.dumps(generated.model_dump())
+
+    return Response(await asyncio.to_thread(answer), headers=_headers(result), media_type="application/json")
+
+
+@router.get("/models", responses={503: _FAILURES[503]})
+async def get_models(service: Served) -> Catalogued:
+    """The families, and what the proxy learned about them from the model server."""
+    families = [await _entry(service, family) for family in await service.catalogue.check_all()]
+    return Catalogued(families=families, samplers=list(SAMPLERS), formats=list(Format))
+
+
+@router.get("/healthz")
+async def get_healthz() -> State:
+    """Whether the proxy runs."""
+    return State(status="ok")
+
+
+@router.get("/readyz", responses={503: _FAILURES[503]})
+async def get_readyz(service: Served) -> State:
+    """Whether every model of every family answers; if not, which ones do not."""
+    await service.catalogue.check_all()
+    return State(status="ready")
+
+
+@router.get("/", include_in_schema=False)
+async def get_root() -> RedirectResponse:
+    """To the documentation."""
+    return RedirectResponse("docs")
+
+
+def _present(request: Request) -> Checkpoint:
+    """The check, made between calls, that somebody still waits for the answer."""
+
+    async def check() -> None:
+        if await request.is_disconnected():
+            raise AbandonedError("the client left before its picture was done")
+
+    return check
+
+
+def _headers(result: Result) -> dict[str, str]:
+    """The seed, the time per stage as browsers show it, and the text that the networks never read."""
+    timing = ", ".join(f"{stage};dur={seconds * 1000:.1f}" for stage, seconds in result.seconds.items())
+    headers = {"Easel-Seed": str(result.order.seed), "Server-Timing": timing}
+    dropped = {
+        "Easel-Dropped-Caption": result.dropped_caption,
+        "Easel-Dropped-Negative-Caption": result.dropped_negative_caption,
+    }
+    return headers | {name: quote(text[:_HEADER_CHARACTERS], safe=" ,;!") for name, text in dropped.items() if text}
+
+
+async def _entry(service: Service, family: Family) -> FamilyEntry:
+    descriptions = await service.catalogue.descriptions(family)
+    counts = [description.get("parameters") for description in descriptions.values()]
+    whole = [count for count in counts if isinstance(count, int)]
+    names = {network: model_name(family.name, network) for network in NETWORKS}
+    return FamilyEntry(
+        name=family.name,
+        token_length=family.token_length,
+        context_width=family.context_width,
+        sizes=[
+            SizeEntry(width=size.width, height=size.height, latent_shape=list(size.latent_shape))
+            for size in family.sizes
+        ],
+        parameters=sum(whole) if len(whole) == len(counts) else None,
+        networks={
+            network: Network(model=model, version=family.versions[model], description=descriptions[model])
+            for network, model in names.items()
+        },
+    )

@@ -1,0 +1,50 @@
+"""Puts the proxy together: settings in, ASGI application out."""
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+import httpx
+from fastapi import FastAPI
+
+from proxy import tokenizer
+from proxy.api import failures
+from proxy.api.limits import BodyLimit
+from proxy.api.routes import router
+from proxy.catalogue import Catalogue
+from proxy.model_server import ModelServer
+from proxy.service import Service
+from proxy.settings import Settings
+
+
+def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
+    """The application; it reaches the model server through `transport`, by default the network."""
+
+    @asynccontextmanager
+    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
+        async with _client(settings, transport) as client:
+            server = ModelServer(client)
+            app.state.service = Service(
+                server,
+                Catalogue(server, settings.families, tokenizer.LENGTH),
+                tokenizer.Tokenizer(),
+                steps_per_call=settings.steps_per_call,
+                rows_per_call=settings.rows_per_call,
+            )
+            yield
+
+    app = FastAPI(title="Easel", summary="A caption becomes a picture.", lifespan=lifespan)
+    app.include_router(router)
+    app.add_middleware(BodyLimit)
+    failures.install(app)
+    return app
+
+
+def _client(settings: Settings, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
+    """One pool for all requests; a request waits for a free connection for as long as it takes."""
+    return httpx.AsyncClient(
+        base_url=settings.model_server_url,
+        timeout=httpx.Timeout(settings.call_timeout_seconds, connect=settings.connect_timeout_seconds, pool=None),
+        transport=transport,
+        # The model server is a neighbour: HTTP_PROXY and the like are for the world outside.
+        trust_env=False,
+    )

@@ -1,0 +1,101 @@
+"""Which families there are now: learned from metadata once, learned again when the model server changed."""
+
+import asyncio
+import time
+from collections.abc import Awaitable, Sequence
+from typing import TypeVar
+
+import orjson
+
+from proxy.errors import EaselError, ModelServerError, NotReadyError
+from proxy.families import NETWORKS, Family, fit_together, model_name, parse_model
+from proxy.model_server import ModelServer
+
+_FRESH_SECONDS = 5.0
+
+T = TypeVar("T")
+
+
+class Catalogue:
+    """The families of one model server, fetched when first asked for and kept until there is a reason to doubt them."""
+
+    def __init__(self, server: ModelServer, names: Sequence[str], token_length: int) -> None:
+        """names: of the families, the default first; token_length: the tokenizer's."""
+        self.names = tuple(names)
+        self._server, self._token_length = server, token_length
+        self._known: dict[str, tuple[Family, float]] = {}
+        self._locks = {name: asyncio.Lock() for name in names}
+
+    async def family(self, name: str) -> Family:
+        """The family as it was last learned. Raises ModelServerError, FamilyMisfitError."""
+        async with self._locks[name]:
+            if name not in self._known:
+                self._known[name] = await self._learn(name), time.monotonic()
+            return self._known[name][0]
+
+    async def fresh_family(self, name: str) -> Family:
+        """The family as it is now, give or take a few seconds, so that a new picture size is found."""
+        if name in self._known and time.monotonic() - self._known[name][1] > _FRESH_SECONDS:
+            self.forget(name)
+        return await self.family(name)
+
+    def forget(self, name: str) -> None:
+        """Learn the family again when it is next asked for."""
+        self._known.pop(name, None)
+
+    async def check(self, name: str) -> Family:
+        """The family, after asking whether every model answers; learned again if a version changed.
+
+        Raises NotReadyError, naming every model that is missing.
+        """
+        models = [model_name(name, network) for network in NETWORKS]
+        versions, causes = await _gather([self._server.available_version(model) for model in models])
+        if causes:
+            self.forget(name)
+            raise NotReadyError.because(causes)
+        if name in self._known and self._known[name][0].versions != dict(zip(models, versions, strict=True)):
+            self.forget(name)
+        try:
+            return await self.family(name)
+        except EaselError as exc:
+            raise NotReadyError.because([exc]) from exc
+
+    async def check_all(self) -> list[Family]:
+        """All families, after asking for each. Raises NotReadyError, naming every model that is missing."""
+        families, causes = await _gather([self.check(name) for name in self.names])
+        if causes:
+            raise NotReadyError.because(causes)
+        return families
+
+    async def descriptions(self, family: Family) -> dict[str, dict[str, object]]:
+        """What each model says about itself (parameters, weights, precision); nothing for one that does not."""
+        models = [model_name(family.name, network) for network in NETWORKS]
+        answers = await asyncio.gather(*map(self._description, models))
+        return dict(zip(models, answers, strict=True))
+
+    async def _description(self, model: str) -> dict[str, object]:
+        try:
+            answer = await self._server.predict(model, "describe", {"key": [""]}, ["description"])
+            description = orjson.loads(answer["description"][0])
+        except (ModelServerError, ValueError, TypeError, LookupError):
+            return {}
+        return description if isinstance(description, dict) else {}
+
+    async def _learn(self, name: str) -> Family:
+        models = [model_name(name, network) for network in NETWORKS]
+        metadata = await asyncio.gather(*map(self._server.metadata, models))
+        text_encoder, diffusion_model, decoder = map(parse_model, models, metadata)
+        return fit_together(name, text_encoder, diffusion_model, decoder, self._token_length)
+
+
+async def _gather(calls: Sequence[Awaitable[T]]) -> tuple[list[T], list[EaselError]]:
+    """The results and the errors of calls made at once."""
+
+    async def outcome(call: Awaitable[T]) -> tuple[T | None, EaselError | None]:
+        try:
+            return await call, None
+        except EaselError as exc:
+            return None, exc
+
+    outcomes = await asyncio.gather(*map(outcome, calls))
+    return [result for result, error in outcomes if result is not None], [error for _, error in outcomes if error]

@@ -1,0 +1,131 @@
+"""The denoising loop: tokens and seeds in, pictures out, over any three functions that run the networks."""
+
+import time
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.noise import initial_noise
+from proxy.samplers import Table
+
+Checkpoint = Callable[[], Awaitable[None]]
+
+
+@dataclass(frozen=True)
+class State:
+    """What one denoising step hands to the next.
+
+    latent: (batch, h, w, 4) float32.
+    x0: (batch, h, w, 4) float32, the previous step's prediction of the clean latent; zeros before the first.
+    """
+
+    latent: NDArray[np.float32]
+    x0: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
+class Guidance:
+    """What all pictures of a request are drawn towards, and away from.
+
+    context, unconditional_context: (77, width) float32.
+    scale: how far beyond the unconditional prediction to go; 1 is the plain conditional one.
+    """
+
+    context: NDArray[np.float32]
+    unconditional_context: NDArray[np.float32]
+    scale: float
+
+
+class Models(Protocol):
+    """The three networks, wherever they run."""
+
+    async def encode(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Tokens (batch, 77) to context (batch, 77, width)."""
+
+    async def denoise(
+        self, state: State, guidance: Guidance, timesteps: NDArray[np.int32], coefficients: NDArray[np.float32]
+    ) -> State:
+        """Run the k steps that timesteps (k,) and coefficients (k, 5) describe on every row of the state."""
+
+    async def decode(self, latent: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Latent (batch, h, w, 4) to pictures (batch, H, W, 3)."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All that decides what the pictures look like.
+
+    tokens, negative_tokens: (77,) int32.
+    seeds: one per picture.
+    latent_shape: (h, w, 4).
+    """
+
+    tokens: NDArray[np.int32]
+    negative_tokens: NDArray[np.int32]
+    seeds: list[int]
+    table: Table
+    guidance_scale: float
+    latent_shape: tuple[int, int, int]
+
+
+@dataclass(frozen=True)
+class Drawing:
+    """The finished pictures, (n, H, W, 3) uint8, and the seconds that each network took."""
+
+    pictures: NDArray[np.uint8]
+    seconds: dict[str, float]
+
+
+async def generate(
+    models: Models, recipe: Recipe, *, steps_per_call: int, rows_per_call: int, checkpoint: Checkpoint
+) -> Drawing:
+    """Draw the recipe's pictures, at most `rows_per_call` at once.
+
+    checkpoint: awaited before every call of a network; what it raises ends the work.
+    Raises whatever the models raise.
+    """
+    seconds: dict[str, float] = {}
+    with _timed(seconds, "text_encoder"):
+        await checkpoint()
+        # Both captions always share one call, so that a picture never depends on what was asked before.
+        context, unconditional = await models.encode(np.stack([recipe.tokens, recipe.negative_tokens]))
+    guidance = Guidance(context, unconditional, recipe.guidance_scale)
+
+    pictures = []
+    for first in range(0, len(recipe.seeds), rows_per_call):
+        noise = initial_noise(recipe.seeds[first : first + rows_per_call], recipe.latent_shape)
+        with _timed(seconds, "diffusion_model"):
+            latent = await denoise(models, noise, guidance, recipe.table, steps_per_call, checkpoint)
+        with _timed(seconds, "decoder"):
+            await checkpoint()
+            pictures.append(await models.decode(latent))
+    return Drawing(np.concatenate(pictures), seconds)
+
+
+async def denoise(
+    models: Models,
+    noise: NDArray[np.float32],
+    guidance: Guidance,
+    table: Table,
+    steps_per_call: int,
+    checkpoint: Checkpoint,
+) -> NDArray[np.float32]:
+    """Follow the table from unit noise (batch, h, w, 4) to the clean latent of the same shape."""
+    state = State(noise * np.float32(table.initial_scale), np.zeros_like(noise))
+    for first in range(0, len(table.timesteps), steps_per_call):
+        steps = slice(first, first + steps_per_call)
+        await checkpoint()
+        state = await models.denoise(state, guidance, table.timesteps[steps], table.coefficients[steps])
+    return state.latent
+
+
+@contextmanager
+def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
+    """Add the seconds that the block takes to the stage's."""
+    start = time.perf_counter()
+    yield
+    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start

@@ -1,0 +1,160 @@
+"""The client of TensorFlow Serving's REST API: status, metadata and predict."""
+
+import asyncio
+import logging
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import httpx
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+
+from proxy import wire
+from proxy.errors import BadModelAnswerError, ModelTimeoutError, ModelUnavailableError
+from proxy.families import Family, Size
+from proxy.generation import Guidance, State
+
+logger = logging.getLogger(__name__)
+
+_ATTEMPTS = 2
+_LOGGED_BYTES = 500
+# Answers that say "not now" or "not here": too many requests, unavailable, and an unloaded or unknown model.
+_UNAVAILABLE = {404: "is not loaded", 429: "is overloaded", 503: "is not available"}
+
+
+class ModelServer:
+    """Calls of one model server over the caller's pooled client, whose base URL is the server's."""
+
+    def __init__(self, client: httpx.AsyncClient) -> None:
+        self._client = client
+
+    async def available_version(self, model: str) -> str:
+        """The version that answers now, the highest one that is loaded.
+
+        Raises ModelUnavailableError when none is, ModelTimeoutError, BadModelAnswerError.
+        """
+        body = await self._json("GET", model, f"/v1/models/{model}")
+        try:
+            states = {int(entry["version"]): entry["state"] for entry in body["model_version_status"]}
+        except (TypeError, KeyError, ValueError) as exc:
+            raise BadModelAnswerError(model, "its status is not TensorFlow Serving's") from exc
+        loaded = [version for version, state in states.items() if state == "AVAILABLE"]
+        if not loaded:
+            listed = ", ".join(f"{version} {state}" for version, state in states.items()) or "none"
+            raise ModelUnavailableError(model, f"has no loaded version (versions: {listed})")
+        return str(max(loaded))
+
+    async def metadata(self, model: str) -> dict[str, Any]:
+        """What the server says about the model's version and signatures, as it comes."""
+        return await self._json("GET", model, f"/v1/models/{model}/metadata")
+
+    async def predict(
+        self, model: str, signature: str, inputs: Mapping[str, object], outputs: Sequence[str]
+    ) -> dict[str, Any]:
+        """The named outputs of one call, as they come (see `wire.array`)."""
+        body = wire.request(signature, inputs)
+        answer = await self._exchange("POST", model, f"/v1/models/{model}:predict", body)
+        try:
+            # A picture's answer is megabytes: parsing it would hold up everybody else's requests.
+            return await asyncio.to_thread(wire.columns, answer, outputs)
+        except ValueError as exc:
+            raise _bad_answer(model, signature, exc) from exc
+
+    async def _json(self, method: str, model: str, path: str) -> dict[str, Any]:
+        answer = await self._exchange(method, model, path)
+        try:
+            body = orjson.loads(answer)
+        except ValueError as exc:
+            raise BadModelAnswerError(model, "its answer is not JSON") from exc
+        if not isinstance(body, dict):
+            raise BadModelAnswerError(model, "its answer is not a JSON object")
+        return body
+
+    async def _exchange(self, method: str, model: str, path: str, body: bytes | None = None) -> bytes:
+        """One request; every call is stateless, so one that failed on the way is tried again."""
+        for attempt in range(1, _ATTEMPTS + 1):
+            try:
+                response = await self._client.request(method, path, content=body)
+            except httpx.ConnectTimeout as exc:
+                raise ModelUnavailableError(model, "the model server cannot be reached") from exc
+            except httpx.TimeoutException as exc:
+                raise ModelTimeoutError(model, "the model server did not answer in time") from exc
+            except httpx.TransportError as exc:
+                logger.warning("%s %s, attempt %d: %r", method, path, attempt, exc)
+                if attempt == _ATTEMPTS:
+                    raise ModelUnavailableError(model, "the model server cannot be reached") from exc
+            else:
+                return _content(model, response)
+        raise AssertionError("unreachable")
+
+
+def _content(model: str, response: httpx.Response) -> bytes:
+    """The body of a successful response; the text of any other goes to the log only."""
+    if response.is_success:
+        return response.content
+    logger.warning("model %s: status %d: %s", model, response.status_code, response.text[:_LOGGED_BYTES])
+    if reason := _UNAVAILABLE.get(response.status_code):
+        raise ModelUnavailableError(model, reason)
+    if response.status_code == httpx.codes.GATEWAY_TIMEOUT:
+        raise ModelTimeoutError(model, "did not finish within the model server's own time limit")
+    raise BadModelAnswerError(model, f"answered with status {response.status_code}")
+
+
+def _bad_answer(model: str, signature: str, cause: ValueError) -> BadModelAnswerError:
+    return BadModelAnswerError(model, f"{signature} answered with {cause}")
+
+
+class ServedModels:
+    """The three networks of a family at one picture size, behind a model server."""
+
+    def __init__(self, server: ModelServer, family: Family, size: Size) -> None:
+        self._server, self._family, self._size = server, family, size
+
+    async def encode(self, tokens: NDArray[np.int32]) -> NDArray[np.float32]:
+        """Tokens (batch, 77) to context (batch, 77, width)."""
+        shape = (len(tokens), self._family.token_length, self._family.context_width)
+        model = self._family.text_encoder
+        outputs = await self._server.predict(model, "encode", {"tokens": tokens}, ["context_bytes"])
+        return _array(model, "encode", outputs["context_bytes"], np.float32, shape)
+
+    async def denoise(
+        self, state: State, guidance: Guidance, timesteps: NDArray[np.int32], coefficients: NDArray[np.float32]
+    ) -> State:
+        """Run the k steps that timesteps (k,) and coefficients (k, 5) describe on every row of the state."""
+        batch = len(state.latent)
+        inputs = {
+            "latent_bytes": [wire.raw(row) for row in state.latent],
+            "x0_bytes": [wire.raw(row) for row in state.x0],
+            "context_bytes": [wire.raw(guidance.context)] * batch,
+            "unconditional_context_bytes": [wire.raw(guidance.unconditional_context)] * batch,
+            "guidance_scale": [guidance.scale] * batch,
+            "timesteps": [timesteps] * batch,
+            "coefficients": [coefficients] * batch,
+        }
+        model, signature = self._family.diffusion_model, self._size.signature("denoise")
+        outputs = await self._server.predict(model, signature, inputs, ["latent_bytes", "x0_bytes"])
+        latent, x0 = (
+            _array(model, signature, outputs[name], np.float32, state.latent.shape)
+            for name in ("latent_bytes", "x0_bytes")
+        )
+        return State(latent, x0)
+
+    async def decode(self, latent: NDArray[np.float32]) -> NDArray[np.uint8]:
+        """Latent (batch, h, w, 4) to pictures (batch, H, W, 3)."""
+        model, signature = self._family.decoder, self._size.signature("decode")
+        inputs = {"latent_bytes": [wire.raw(row) for row in latent]}
+        outputs = await self._server.predict(model, signature, inputs, ["image_bytes"])
+        shape = (len(latent), self._size.height, self._size.width, 3)
+        pictures = await asyncio.to_thread(_array, model, signature, outputs["image_bytes"], np.uint8, shape)
+        # NaN becomes 0 in uint8, so a decoder that overflowed draws pure black; a network that works never does.
+        if not pictures.any(axis=(1, 2, 3)).all():
+            raise BadModelAnswerError(model, f"{signature} answered with a picture of zeros, which is what NaN becomes")
+        return pictures
+
+
+def _array(model: str, signature: str, column: object, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+    try:
+        return wire.array(column, dtype, shape)
+    except ValueError as exc:
+        raise _bad_answer(model, signature, exc) from exc

@@ -1,0 +1,164 @@
+"""One request from parameters to pictures: tokens, seeds, size, and the loop over the served models."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.catalogue import Catalogue
+from proxy.errors import InvalidParametersError, ModelServerError
+from proxy.families import Family, Size
+from proxy.generation import Checkpoint, Drawing, Recipe, generate
+from proxy.model_server import ModelServer, ServedModels
+from proxy.noise import SEEDS, picture_seeds
+from proxy.pictures import Format, encode, grid
+from proxy.samplers import SAMPLERS
+from proxy.tokenizer import Tokenizer
+
+
+@dataclass(frozen=True)
+class Order:
+    """What is asked for; the service fills in what is None. Sizes in pixels."""
+
+    caption: str
+    negative_caption: str
+    steps: int
+    guidance_scale: float
+    seed: int | None
+    sampler: str
+    n: int
+    width: int | None
+    height: int | None
+    format: Format
+    family: str | None
+
+
+@dataclass(frozen=True)
+class Result:
+    """What was drawn.
+
+    order: with nothing left open; the same order draws the same pictures.
+    pictures: (n, H, W, 3) uint8; seeds: of each.
+    dropped_caption, dropped_negative_caption: what the network never read, empty if it read all.
+    versions: of every model that took part. seconds: per stage.
+    """
+
+    order: Order
+    pictures: NDArray[np.uint8]
+    seeds: list[int]
+    dropped_caption: str
+    dropped_negative_caption: str
+    versions: dict[str, str]
+    seconds: dict[str, float]
+
+    def record(self, picture: int | None = None) -> dict[str, object]:
+        """The parameters to store in the file: of all pictures together, or of one as if it had been drawn alone."""
+        order = self.order if picture is None else replace(self.order, n=1, seed=self.seeds[picture])
+        models = ", ".join(f"{model} {version}" for model, version in self.versions.items())
+        return {**parameters(order), "models": models}
+
+    async def grid_file(self) -> bytes:
+        """All pictures in one file."""
+        return await asyncio.to_thread(lambda: encode(grid(self.pictures), self.order.format, self.record()))
+
+    async def files(self) -> list[bytes]:
+        """Each picture in a file of its own."""
+        return await asyncio.to_thread(
+            lambda: [encode(picture, self.order.format, self.record(i)) for i, picture in enumerate(self.pictures)]
+        )
+
+
+def parameters(order: Order) -> dict[str, str | int | float]:
+    """The order under the names that a request gives its parameters."""
+    return {name: str(value) if name == "format" else value for name, value in vars(order).items()}
+
+
+class Service:
+    """Draws orders with the families of one model server."""
+
+    def __init__(
+        self,
+        server: ModelServer,
+        catalogue: Catalogue,
+        tokenizer: Tokenizer,
+        *,
+        steps_per_call: int,
+        rows_per_call: int,
+    ) -> None:
+        self.catalogue = catalogue
+        self._server, self._tokenizer = server, tokenizer
+        self._steps_per_call, self._rows_per_call = steps_per_call, rows_per_call
+
+    async def draw(self, order: Order, checkpoint: Checkpoint) -> Result:
+        """Draw an order whose numbers are within bounds.
+
+        checkpoint: awaited between calls; what it raises ends the work.
+        Raises InvalidParametersError, ModelServerError, FamilyMisfitError.
+        """
+        start = time.perf_counter()
+        caption, negative_caption = self._tokenizer(order.caption), self._tokenizer(order.negative_caption)
+        family, size = await self._choose(order)
+        seed = secrets.randbelow(SEEDS) if order.seed is None else order.seed
+        order = replace(order, seed=seed, width=size.width, height=size.height, family=family.name)
+        recipe = Recipe(
+            caption.values,
+            negative_caption.values,
+            picture_seeds(seed, order.n),
+            SAMPLERS[order.sampler](order.steps),
+            order.guidance_scale,
+            size.latent_shape,
+        )
+        drawing = await self._generate(family, size, recipe, checkpoint)
+        return Result(
+            order,
+            drawing.pictures,
+            recipe.seeds,
+            caption.dropped,
+            negative_caption.dropped,
+            dict(family.versions),
+            {**drawing.seconds, "total": time.perf_counter() - start},
+        )
+
+    async def _generate(self, family: Family, size: Size, recipe: Recipe, checkpoint: Checkpoint) -> Drawing:
+        models = ServedModels(self._server, family, size)
+        try:
+            return await generate(
+                models,
+                recipe,
+                steps_per_call=self._steps_per_call,
+                rows_per_call=self._rows_per_call,
+                checkpoint=checkpoint,
+            )
+        except ModelServerError:
+            # Perhaps the server came back with other models: the next request looks again.
+            self.catalogue.forget(family.name)
+            raise
+
+    async def _choose(self, order: Order) -> tuple[Family, Size]:
+        """The order's family and size. Raises InvalidParametersError, listing what there is."""
+        names = self.catalogue.names
+        name = names[0] if order.family is None else order.family
+        if name not in names:
+            raise InvalidParametersError.one("family", name, f"one of {', '.join(names)}")
+        family = await self.catalogue.family(name)
+        size = _match(family.sizes, order)
+        if size is None:
+            family = await self.catalogue.fresh_family(name)
+            size = _match(family.sizes, order)
+        if size is None:
+            listed = f"a size of family {name}: {', '.join(map(str, family.sizes))}"
+            asked = {"width": order.width, "height": order.height}
+            raise InvalidParametersError.several(
+                [{"parameter": key, "received": value, "allowed": listed} for key, value in asked.items() if value]
+            )
+        return family, size
+
+
+def _match(sizes: Sequence[Size], order: Order) -> Size | None:
+    """The first size, the default before others, that has what the order asks for."""
+    fitting = (size for size in sizes if order.width in (None, size.width) and order.height in (None, size.height))
+    return next(fitting, None)

@@ -1,0 +1,50 @@
+"""The proxy's settings, read from environment variables that begin with EASEL_."""
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, Field, HttpUrl, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+FamilyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
+
+
+class Settings(BaseSettings):
+    """Every field is EASEL_ and its name in capitals, e.g. EASEL_MODEL_SERVER_URL."""
+
+    model_config = SettingsConfigDict(env_prefix="EASEL_", frozen=True)
+
+    model_server_url: Annotated[str, AfterValidator(lambda url: str(HttpUrl(url)).rstrip("/"))] = (
+        "http://127.0.0.1:8501"
+    )
+    """Address of the model server's REST API."""
+
+    families: Annotated[tuple[FamilyName, ...], NoDecode, Field(min_length=1)] = ("emoji",)
+    """Families that are served, with commas between; the first is the default."""
+
+    host: str = "127.0.0.1"
+    """Address to listen on; 0.0.0.0 for every network."""
+
+    port: Annotated[int, Field(ge=0, le=65535)] = 5000
+    """Port to listen on."""
+
+    steps_per_call: Annotated[int, Field(ge=1, le=150)] = 5
+    """Denoising steps in one call of the model server; fewer notice sooner that a client left."""
+
+    rows_per_call: Annotated[int, Field(ge=1)] = 16
+    """Pictures of one request in one call; lower it where the model server's memory is short."""
+
+    connect_timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
+    """How long a connection to the model server may take."""
+
+    call_timeout_seconds: Annotated[float, Field(gt=0)] = 300.0
+    """How long one call of the model server may take."""
+
+    log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
+    """What is logged."""
+
+    @field_validator("families", mode="before")
+    @classmethod
+    def _split(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(name.strip() for name in value.split(",") if name.strip())
+        return value

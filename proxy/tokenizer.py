@@ -1,0 +1,89 @@
+"""Turns a caption into CLIP's tokens, equal to KerasCV's SimpleTokenizer."""
+
+import gzip
+import html
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import regex  # type: ignore[import-untyped]
+from numpy.typing import NDArray
+from tokenizers.models import BPE
+
+VOCABULARY = Path(__file__).parent / "vocabulary" / "bpe_simple_vocab_16e6.txt.gz"
+START, END = 49406, 49407
+LENGTH = 77
+CONTENT_LENGTH = LENGTH - 2
+
+_MERGES = END + 1 - 256 - 2
+_SPECIAL = {"<|startoftext|>": START, "<|endoftext|>": END}
+# The library and the pattern are KerasCV's own: another engine's Unicode tables would split new characters otherwise.
+_WORD = regex.compile(
+    "|".join(regex.escape(special) for special in _SPECIAL)
+    + r"|'s|'t|'re|'ve|'m|'ll|'d|[\p{L}]+|[\p{N}]|[^\s\p{L}\p{N}]+",
+    regex.IGNORECASE,
+)
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """A tokenized caption.
+
+    values: (77,) int32: 49406, at most 75 content tokens, then 49407 to the end.
+    dropped: the end of the cleaned caption that did not fit, empty if all of it did.
+    """
+
+    values: NDArray[np.int32]
+    dropped: str
+
+
+def clean(caption: str) -> str:
+    """The caption as the tokenizer reads it: HTML unescaped twice, white space collapsed, lower case."""
+    unescaped = html.unescape(html.unescape(caption)).strip()
+    collapsed: str = regex.sub(r"\s+", " ", unescaped)
+    return collapsed.strip().lower()
+
+
+class Tokenizer:
+    """CLIP's byte pair encoding over the bundled vocabulary; loading takes about 0.1 s and 25 MB."""
+
+    def __init__(self, vocabulary: Path = VOCABULARY) -> None:
+        lines = gzip.decompress(vocabulary.read_bytes()).decode().split("\n")
+        merges = [(left, right) for left, right in (line.split() for line in lines[1 : _MERGES + 1])]
+        self._characters = _byte_characters()
+        names = list(self._characters.values())
+        names += [f"{name}</w>" for name in names] + [left + right for left, right in merges]
+        self._model = BPE({name: number for number, name in enumerate(names)}, merges, end_of_word_suffix="</w>")
+
+    def __call__(self, caption: str) -> Tokens:
+        """The caption's 77 tokens, cut after 75 content tokens."""
+        text = clean(caption)
+        pieces = self._pieces(text)
+        content = [number for number, _ in pieces[:CONTENT_LENGTH]]
+        dropped = text[pieces[CONTENT_LENGTH][1] :] if len(pieces) > CONTENT_LENGTH else ""
+        values = np.full(LENGTH, END, np.int32)
+        values[0] = START
+        values[1 : 1 + len(content)] = content
+        return Tokens(values, dropped)
+
+    def _pieces(self, text: str) -> list[tuple[int, int]]:
+        """Every content token with the position in `text` of the character it begins in."""
+        pieces = []
+        for match in _WORD.finditer(text):
+            word, start = match.group(), match.start()
+            if word in _SPECIAL:
+                pieces.append((_SPECIAL[word], start))
+                continue
+            raw = word.encode()
+            for token in self._model.tokenize("".join(self._characters[byte] for byte in raw)):
+                whole_characters = raw[: token.offsets[0]].decode(errors="ignore")
+                pieces.append((token.id, start + len(whole_characters)))
+        return pieces
+
+
+def _byte_characters() -> dict[int, str]:
+    """GPT-2's printable character for each byte, in the order in which the vocabulary numbers them."""
+    printable = [*range(ord("!"), ord("~") + 1), *range(ord("¡"), ord("¬") + 1), *range(ord("®"), ord("ÿ") + 1)]
+    others = [byte for byte in range(256) if byte not in printable]
+    shifted = {byte: chr(256 + place) for place, byte in enumerate(others)}
+    return {byte: chr(byte) for byte in printable} | shifted
