@@ -88,15 +88,16 @@ class _Reader:
         if character == ord("["):
             return self.array()
         if character in _LITERALS:
-            return self.literal(*_LITERALS[character])
+            word, value = _LITERALS[character]
+            self.expect(word)
+            return value
         return self.number()
 
-    def literal(self, word: bytes, value: Any) -> Any:
+    def expect(self, word: bytes) -> None:
         for character in word:
             if self.peek() != character:
                 raise _error("Invalid value.", self.at)
             self.at += 1
-        return value
 
     def array(self) -> list[Any]:
         self.at += 1
@@ -203,17 +204,10 @@ class _Reader:
         return number
 
     def not_finite(self, negative: bool) -> float:
-        if self.body.startswith(b"NaN", self.at):
-            self.at += 3
+        if self.take_if(b"N"):
+            self.expect(b"aN")
             return math.nan
-        for word in (b"Infinity", b"Inf"):
-            if self.body.startswith(word, self.at):
-                self.at += len(word)
-                return -math.inf if negative else math.inf
-        # RapidJSON consumes the letters that fit before it gives up.
-        word = b"NaN" if self.take_if(b"N") else b"Infinity"
-        for character in word[1:] if word == b"NaN" else word:
-            if self.peek() != character:
-                break
-            self.at += 1
-        raise _error("Invalid value.", self.at)
+        self.expect(b"Inf")
+        if self.peek() == ord("i"):
+            self.expect(b"inity")
+        return -math.inf if negative else math.inf
