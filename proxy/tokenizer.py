@@ -15,7 +15,7 @@ START, END = 49406, 49407
 LENGTH = 77
 CONTENT_LENGTH = LENGTH - 2
 
-_MERGES = END + 1 - 256 - 2
+_MERGES = START - 2 * 256
 _SPECIAL = {"<|startoftext|>": START, "<|endoftext|>": END}
 # The library and the pattern are KerasCV's own: another engine's Unicode tables would split new characters otherwise.
 _WORD = regex.compile(

@@ -117,7 +117,7 @@ def models(family: str, sizes: tuple[tuple[int, int], ...]) -> dict[str, Any]:
     tokens = tensor("DT_INT32", -1, 77)
     state = {"latent_bytes": raw, "x0_bytes": raw}
     table = {"timesteps": tensor("DT_INT32", -1, -1), "coefficients": tensor("DT_FLOAT", -1, -1, 5)}
-    guidance = {name: raw for name in ("context_bytes", "unconditional_context_bytes")}
+    guidance = dict.fromkeys(("context_bytes", "unconditional_context_bytes"), raw)
     guidance["guidance_scale"] = tensor("DT_FLOAT", -1)
     describe = {"describe": signature({"key": raw}, {"description": raw})}
     diffusion_model, decoder = dict(describe), dict(describe)
