@@ -11,7 +11,7 @@ from pathlib import Path
 from export import models_config, provenance, repository, weights
 from export.errors import ChoiceError, ExportError
 from export.families import FAMILIES, Family, model_name
-from export.interruption import Interrupted, raise_when_interrupted
+from export.interruption import Interrupted, raising
 from export.networks import PRECISIONS, PictureSize
 from export.weights import Weights
 
@@ -44,14 +44,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run an export and return the process's exit status; errors go to standard error in one line."""
     options = parse(arguments)
-    raise_when_interrupted()
     try:
-        _run(options)
+        with raising():
+            _run(options)
     except ExportError as error:
         print(f"error: {error}", file=sys.stderr)
         return 1
     except Interrupted as interruption:
-        print(f"stopped by {interruption}; nothing of this export is left in {options.output}", file=sys.stderr)
+        print(f"stopped by {interruption}; nothing unfinished is left in {options.output}", file=sys.stderr)
         return 128 + interruption.number
     return 0
 

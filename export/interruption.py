@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import signal
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
@@ -19,25 +19,35 @@ class Interrupted(BaseException):
         self.number = number
 
 
-def raise_when_interrupted() -> None:
-    """From here on raise `Interrupted` in the main thread on SIGINT, SIGTERM and SIGHUP."""
-    for number in _SIGNALS:
-        signal.signal(number, _raise)
+@contextmanager
+def raising() -> Iterator[None]:
+    """Inside the block SIGINT, SIGTERM and SIGHUP raise `Interrupted` in the main thread; ignored ones stay ignored."""
+
+    def interrupt(number: int, frame: FrameType | None) -> None:
+        raise Interrupted(number)
+
+    with _handling(interrupt):
+        yield
 
 
 @contextmanager
 def deferred() -> Iterator[None]:
-    """Let the block finish before a signal that arrives meanwhile raises `Interrupted`; main thread only."""
+    """Let the block finish before a signal that arrives meanwhile takes effect; main thread only."""
     arrived: list[int] = []
-    before = {number: signal.signal(number, lambda number, frame: arrived.append(number)) for number in _SIGNALS}
-    try:
+    with _handling(lambda number, frame: arrived.append(number)):
         yield
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
     if arrived:
         signal.raise_signal(arrived[0])
 
 
-def _raise(number: int, frame: FrameType | None) -> None:
-    raise Interrupted(number)
+@contextmanager
+def _handling(handler: Callable[[int, FrameType | None], None]) -> Iterator[None]:
+    before = {number: signal.getsignal(number) for number in _SIGNALS}
+    caught = [number for number in _SIGNALS if before[number] is not signal.SIG_IGN]
+    try:
+        for number in caught:
+            signal.signal(number, handler)
+        yield
+    finally:
+        for number in caught:
+            signal.signal(number, before[number])

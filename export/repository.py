@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -99,17 +99,20 @@ def publish(output: Path, family: Family, version: int, staged: Mapping[str, Pat
     targets = {role: output / family.name / role / str(version) for role in staged}
     for folder in staged.values():
         _flush(folder)
+    moved: list[str] = []
     with deferred():
         try:
             for role, target in targets.items():
                 target.parent.mkdir(parents=True, exist_ok=True)
                 staged[role].rename(target)
+                moved.append(role)
             register(output, family, base_path)
-        except OSError as error:
-            _withdraw(list(targets.values()))
-            raise WriteError(f"version {version} of {family.name} could not be put in place: {error}") from error
-        except BaseException:
-            _withdraw(list(targets.values()))
+        except BaseException as error:
+            for role in moved:
+                targets[role].rename(staged[role])
+            _remove_empty(folder for target in targets.values() for folder in target.parents[:2])
+            if isinstance(error, OSError):
+                raise WriteError(f"version {version} of {family.name} could not be put in place: {error}") from error
             raise
 
 
@@ -120,12 +123,10 @@ def register(output: Path, family: Family, base_path: str) -> None:
     models_config.register(output / models_config.CONFIG_FILE, base_paths)
 
 
-def _withdraw(targets: Sequence[Path]) -> None:
-    for target in targets:
-        shutil.rmtree(target, ignore_errors=True)
-        for folder in (target.parent, target.parent.parent):
-            with suppress(OSError):  # not empty, so not ours alone
-                folder.rmdir()
+def _remove_empty(folders: Iterable[Path]) -> None:
+    for folder in folders:
+        with suppress(OSError):  # not empty, or not there
+            folder.rmdir()
 
 
 def _flush(folder: Path) -> None:

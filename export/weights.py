@@ -131,7 +131,7 @@ def load_arrays(model: KerasModel, path: Path) -> None:
     """
     import numpy as np
 
-    with np.load(path, allow_pickle=False) as arrays:
+    with path.open("rb") as file, np.load(file, allow_pickle=False) as arrays:
         names, found = {variable.path for variable in model.variables}, set(arrays.files)
         if names != found:
             raise ValueError(f"missing {sorted(names - found)}, unknown {sorted(found - names)}")

@@ -1,0 +1,1 @@
+"""The checks that are too slow for every day."""

@@ -1,0 +1,112 @@
+"""A full-size family, exported, served and asked for a picture, against KerasCV in this process."""
+
+from __future__ import annotations
+
+import io
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import numpy as np
+import pytest
+from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
+from numpy.typing import NDArray
+from PIL import Image
+
+from export import weights
+from export.families import FAMILIES
+from export.networks import PictureSize
+from export.saved_model import stored_bytes
+from export.weights import Weights
+from local.stack import running_stack
+from tests.export.kerascv import KerasCVLoop
+
+CAPTION = "a caterpillar smoking a hookah"
+STEPS = 2
+SEED = 42
+PEAK_BYTES = 12e9
+VOCABULARY = Path("proxy/vocabulary/bpe_simple_vocab_16e6.txt.gz")
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    """Print how long the block took."""
+    started = time.perf_counter()
+    yield
+    print(f"{what}: {time.perf_counter() - started:.1f} s", flush=True)
+
+
+@pytest.mark.timeout(7200)
+def test_the_served_picture_is_kerascvs(tmp_path: Path, request: pytest.FixtureRequest) -> None:
+    """Exported within 12 GB, each weight stored once, the served family draws what KerasCV draws: at most 2 of 255 off."""
+    family = request.config.getoption("--family")
+    size = PictureSize.parse(request.config.getoption("--picture-size"))
+    with timed("export"):
+        peak_bytes = export(family, size, tmp_path)
+    print(f"export: peak memory {peak_bytes / 1e9:.2f} GB")
+    assert peak_bytes <= PEAK_BYTES
+    check_stored_bytes(family, size, tmp_path)
+    served = served_picture(family, size, tmp_path)
+    expected = kerascv_picture(family, size)
+    difference = np.abs(served.astype(int) - expected.astype(int))
+    print(
+        f"served against KerasCV: largest difference {difference.max()} of 255, {np.mean(difference > 0):.3%} of the"
+        f" values differ; KerasCV's picture has mean {expected.mean():.1f} and standard deviation {expected.std():.1f}"
+    )
+    assert expected.std() > 10, "a flat picture would prove nothing"
+    assert difference.max() <= 2
+
+
+def export(family: str, size: PictureSize, output: Path) -> int:
+    """Export with random weights in a process of its own and return its peak memory in bytes."""
+    command = [sys.executable, "-m", "export", family, "--weights", "random", "--size", str(size)]
+    process = subprocess.Popen([*command, "--output", str(output)])
+    _, status, usage = os.wait4(process.pid, 0)
+    process.returncode = os.waitstatus_to_exitcode(status)
+    assert process.returncode == 0
+    return usage.ru_maxrss * 1024
+
+
+def check_stored_bytes(family: str, size: PictureSize, output: Path) -> None:
+    """Check that each network takes 4 bytes a parameter and at most 2 % more on disk."""
+    for network in FAMILIES[family].networks:
+        needed = 4 * weights.build(network, Weights("random"), size, "float32").count_params()
+        stored = stored_bytes(output / family / network.role / "1")
+        print(f"{network.role}: {stored / 1e6:,.1f} MB on disk, {stored / needed - 1:.2%} more than its weights")
+        assert needed <= stored <= 1.02 * needed
+
+
+def served_picture(family: str, size: PictureSize, output: Path) -> NDArray[np.uint8]:
+    """Return the picture (H, W, 3) that the proxy and the model server make."""
+    started = time.perf_counter()
+    with running_stack(output / "models.config", environment={"EASEL_FAMILIES": family}) as stack:
+        print(f"model server and proxy ready: {time.perf_counter() - started:.1f} s")
+        parameters: dict[str, str | int] = {"caption": CAPTION, "steps": STEPS, "seed": SEED, "sampler": "ddim"}
+        parameters |= {"guidance_scale": "7.5", "width": size.width, "height": size.height}
+        with timed(f"picture of {STEPS} steps"):
+            response = httpx.get(f"{stack.url}/generate", params=parameters, timeout=1800)
+        assert response.status_code == 200, response.text
+        for name, process in (("model server", stack.model_server), ("proxy", stack.proxy)):
+            print(f"{name}: peak memory {peak_memory(process.pid) / 1e9:.2f} GB")
+    return np.asarray(Image.open(io.BytesIO(response.content)).convert("RGB"))
+
+
+def peak_memory(pid: int) -> int:
+    """Return the most memory that a process has held so far, in bytes."""
+    (line,) = (line for line in Path(f"/proc/{pid}/status").read_text().splitlines() if line.startswith("VmHWM"))
+    return int(line.split()[1]) * 1024
+
+
+def kerascv_picture(family: str, size: PictureSize) -> NDArray[np.uint8]:
+    """Return the picture (H, W, 3) that KerasCV's own `text_to_image` makes of the same weights."""
+    with timed("KerasCV in process"):
+        networks = [weights.build(n, Weights("random"), size, "float32") for n in FAMILIES[family].networks]
+        loop = KerasCVLoop(size, *networks)
+        loop._tokenizer = SimpleTokenizer(str(VOCABULARY))
+        picture: NDArray[np.uint8] = loop.text_to_image(CAPTION, num_steps=STEPS, seed=SEED)[0]
+        return picture
