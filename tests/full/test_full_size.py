@@ -43,7 +43,7 @@ def timed(what: str) -> Iterator[None]:
 
 @pytest.mark.timeout(7200)
 def test_the_served_picture_is_kerascvs(tmp_path: Path, request: pytest.FixtureRequest) -> None:
-    """Exported within 12 GB, each weight stored once, the served family draws what KerasCV draws: at most 2 of 255 off."""
+    """Exported within 12 GB, each weight stored once, the family draws what KerasCV draws, at most 2 of 255 off."""
     family = request.config.getoption("--family")
     size = PictureSize.parse(request.config.getoption("--picture-size"))
     with timed("export"):
@@ -73,12 +73,12 @@ def export(family: str, size: PictureSize, output: Path) -> int:
 
 
 def check_stored_bytes(family: str, size: PictureSize, output: Path) -> None:
-    """Check that each network takes 4 bytes a parameter and at most 2 % more on disk."""
+    """Check that each network takes 4 bytes a parameter and at most 2 % more on disk, or 2 MB for its graph."""
     for network in FAMILIES[family].networks:
         needed = 4 * weights.build(network, Weights("random"), size, "float32").count_params()
         stored = stored_bytes(output / family / network.role / "1")
         print(f"{network.role}: {stored / 1e6:,.1f} MB on disk, {stored / needed - 1:.2%} more than its weights")
-        assert needed <= stored <= 1.02 * needed
+        assert needed <= stored <= max(1.02 * needed, needed + 2e6)
 
 
 def served_picture(family: str, size: PictureSize, output: Path) -> NDArray[np.uint8]:
