@@ -9,7 +9,9 @@ from collections.abc import Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-SEEDS = 2**31 - 1
+LARGEST_SEED = 2**31 - 2
+# Keras takes seeds modulo this before TensorFlow sees them, so that the largest seed draws what seed 0 draws.
+DISTINCT_SEEDS = 2**31 - 2
 
 _MULTIPLIERS = (np.uint64(0xD2511F53), np.uint64(0xCD9E8D57))
 _WEYL = (0x9E3779B9, 0xBB67AE85)
@@ -19,17 +21,17 @@ _WORD = 0xFFFFFFFF
 
 
 def picture_seeds(seed: int, n: int) -> list[int]:
-    """The seeds of a request's n pictures: seed + i, modulo 2^31 - 1.
+    """The seeds of a request's n pictures: seed + i, modulo 2^31 - 2, so that no two are the same picture.
 
     KerasCV would draw one noise of n rows from one seed, so that its later pictures exist only inside a batch. With a
     seed each, every picture can be made again alone; the first one is KerasCV's.
     """
-    return [(seed + i) % SEEDS for i in range(n)]
+    return [seed] + [(seed + i) % DISTINCT_SEEDS for i in range(1, n)]
 
 
 def initial_noise(seeds: Sequence[int], shape: tuple[int, int, int]) -> NDArray[np.float32]:
     """One noise per seed, (len(seeds), *shape) float32; row i is KerasCV's noise of a batch of 1 for that seed."""
-    return np.stack([stateless_normal(seed, shape) for seed in seeds])
+    return np.stack([stateless_normal(seed % DISTINCT_SEEDS, shape) for seed in seeds])
 
 
 def stateless_normal(seed: int, shape: tuple[int, ...]) -> NDArray[np.float32]:

@@ -14,7 +14,7 @@ from proxy.errors import InvalidParametersError, ModelServerError
 from proxy.families import Family, Size
 from proxy.generation import Checkpoint, Drawing, Recipe, generate
 from proxy.model_server import ModelServer, ServedModels
-from proxy.noise import SEEDS, picture_seeds
+from proxy.noise import DISTINCT_SEEDS, picture_seeds
 from proxy.pictures import Format, encode, grid
 from proxy.samplers import SAMPLERS
 from proxy.tokenizer import Tokenizer
@@ -102,7 +102,7 @@ class Service:
         start = time.perf_counter()
         caption, negative_caption = self._tokenizer(order.caption), self._tokenizer(order.negative_caption)
         family, size = await self._choose(order)
-        seed = secrets.randbelow(SEEDS) if order.seed is None else order.seed
+        seed = secrets.randbelow(DISTINCT_SEEDS) if order.seed is None else order.seed
         order = replace(order, seed=seed, width=size.width, height=size.height, family=family.name)
         recipe = Recipe(
             caption.values,

@@ -1,6 +1,5 @@
 """TensorFlow Serving's columnar JSON with raw little-endian bytes in base64, to and from arrays."""
 
-import binascii
 from base64 import b64decode, b64encode
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -61,5 +60,5 @@ def _bytes(row: object) -> bytes:
         raise ValueError("a row that is not base64")  # noqa: TRY004 - a fault of the answer, not of the caller's types
     try:
         return b64decode(row["b64"], validate=True)
-    except binascii.Error as exc:
+    except ValueError as exc:  # binascii.Error, and characters that are not ASCII
         raise ValueError("a row of broken base64") from exc

@@ -4,7 +4,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from proxy.noise import SEEDS
+from proxy.noise import LARGEST_SEED
 from proxy.pictures import Format
 from proxy.samplers import SAMPLERS
 from proxy.service import Order
@@ -44,7 +44,7 @@ class Parameters(BaseModel):
     steps: Whole = Field(50, ge=1, le=150, description="a whole number from 1 to 150")
     guidance_scale: Real = Field(7.5, ge=0, le=50, allow_inf_nan=False, description="a number from 0 to 50")
     seed: Whole | None = Field(
-        None, ge=0, lt=SEEDS, description=f"a whole number from 0 to {SEEDS - 1}, or none for a random one"
+        None, ge=0, le=LARGEST_SEED, description=f"a whole number from 0 to {LARGEST_SEED}, or none for a random one"
     )
     sampler: Literal[tuple(SAMPLERS)] = Field("ddim", description=f"one of {', '.join(SAMPLERS)}")  # type: ignore[valid-type]
     n: Whole = Field(1, ge=1, le=16, description="a whole number from 1 to 16")

@@ -35,7 +35,10 @@ def connect(fake: FakeModelServer) -> Connect:
     async def open_client(**settings: object) -> AsyncIterator[httpx.AsyncClient]:
         app = create_app(Settings(**settings), fake.transport())
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
-        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as client:
+        async with (
+            app.router.lifespan_context(app),
+            httpx.AsyncClient(transport=transport, base_url="http://e") as client,
+        ):
             yield client
 
     return open_client

@@ -68,9 +68,7 @@ def test_a_table_draws_what_k_diffusion_draws(
     steps: int, sampler: Callable[[int], Table], textbook: Callable[..., np.ndarray]
 ) -> None:
     table, sigmas = sampler(steps), schedule.karras_sigmas(steps)
-    np.testing.assert_allclose(
-        follow(table, NOISE), textbook(NOISE, sigmas, table.timesteps), rtol=0, atol=2e-5
-    )
+    np.testing.assert_allclose(follow(table, NOISE), textbook(NOISE, sigmas, table.timesteps), rtol=0, atol=2e-5)
 
 
 @pytest.mark.parametrize("steps", STEPS)

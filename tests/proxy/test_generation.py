@@ -1,0 +1,116 @@
+"""The loop, over a fake that writes down what it is asked."""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+
+from proxy.generation import Guidance, Recipe, State, generate
+from proxy.noise import initial_noise
+from proxy.samplers import SAMPLERS
+
+SHAPE = (2, 3, 4)
+
+
+@dataclass
+class FakeModels:
+    """Context is the tokens' sum; every step adds one to the latent; a picture shows the latent's first number."""
+
+    encoded: list[np.ndarray] = field(default_factory=list)
+    denoised: list[tuple[State, Guidance, np.ndarray, np.ndarray]] = field(default_factory=list)
+    decoded: list[np.ndarray] = field(default_factory=list)
+
+    async def encode(self, tokens: np.ndarray) -> np.ndarray:
+        self.encoded.append(tokens)
+        return tokens.sum(axis=1, keepdims=True)[..., None].astype(np.float32)
+
+    async def denoise(self, state: State, guidance: Guidance, timesteps: np.ndarray, coefficients: np.ndarray) -> State:
+        self.denoised.append((state, guidance, timesteps, coefficients))
+        return State(state.latent + np.float32(len(timesteps)), state.latent)
+
+    async def decode(self, latent: np.ndarray) -> np.ndarray:
+        self.decoded.append(latent)
+        return np.full((len(latent), 1, 1, 3), latent[:, :1, :1, :1].astype(np.uint8))
+
+
+class Checkpoint:
+    """Lets `left` calls pass, then raises."""
+
+    def __init__(self, left: int = 10_000) -> None:
+        self.left, self.passed = left, 0
+
+    async def __call__(self) -> None:
+        if self.passed == self.left:
+            raise InterruptedError
+        self.passed += 1
+
+
+def recipe(n: int = 1, steps: int = 7, sampler: str = "ddim") -> Recipe:
+    tokens = np.arange(77, dtype=np.int32)
+    return Recipe(tokens, tokens * 2, list(range(10, 10 + n)), SAMPLERS[sampler](steps), 3.5, SHAPE)
+
+
+async def test_every_step_of_the_table_runs_once_in_order() -> None:
+    models, plan = FakeModels(), recipe(steps=7)
+    await generate(models, plan, steps_per_call=3, rows_per_call=16, checkpoint=Checkpoint())
+    assert [len(timesteps) for _, _, timesteps, _ in models.denoised] == [3, 3, 1]
+    assert np.concatenate([call[2] for call in models.denoised]).tolist() == plan.table.timesteps.tolist()
+    assert (np.concatenate([call[3] for call in models.denoised]) == plan.table.coefficients).all()
+
+
+@pytest.mark.parametrize("sampler", SAMPLERS)
+async def test_the_first_latent_is_the_seeds_noise_scaled_for_the_sampler(sampler: str) -> None:
+    models, plan = FakeModels(), recipe(n=3, sampler=sampler)
+    await generate(models, plan, steps_per_call=150, rows_per_call=16, checkpoint=Checkpoint())
+    first = models.denoised[0][0]
+    expected = initial_noise([10, 11, 12], SHAPE) * np.float32(plan.table.initial_scale)
+    assert (first.latent == expected).all()
+    assert first.latent.dtype == np.float32
+    assert not first.x0.any()
+
+
+async def test_the_state_of_one_call_is_the_next_calls() -> None:
+    models = FakeModels()
+    await generate(models, recipe(steps=5), steps_per_call=2, rows_per_call=16, checkpoint=Checkpoint())
+    start, middle = models.denoised[0][0], models.denoised[1][0]
+    assert (middle.latent == start.latent + 2).all()
+    assert (middle.x0 == start.latent).all()
+    np.testing.assert_allclose(models.decoded[0], start.latent + 5, rtol=1e-6)
+
+
+async def test_both_captions_guide() -> None:
+    models = FakeModels()
+    await generate(models, recipe(), steps_per_call=5, rows_per_call=16, checkpoint=Checkpoint())
+    guidance = models.denoised[0][1]
+    assert guidance.context.item() == 77 * 38
+    assert guidance.unconditional_context.item() == 2 * 77 * 38
+    assert guidance.scale == 3.5
+
+
+@pytest.mark.parametrize("rows_per_call", [1, 2, 5, 16])
+async def test_pictures_come_in_the_order_of_their_seeds_however_many_share_a_call(rows_per_call: int) -> None:
+    models = FakeModels()
+    drawing = await generate(
+        models, recipe(n=5), steps_per_call=150, rows_per_call=rows_per_call, checkpoint=Checkpoint()
+    )
+    assert max(len(latent) for latent in models.decoded) == min(rows_per_call, 5)
+    assert len(models.encoded) == 1
+    expected = (initial_noise([10, 11, 12, 13, 14], SHAPE)[:, 0, 0, 0] + 7).astype(np.uint8)
+    assert drawing.pictures[:, 0, 0, 0].tolist() == expected.tolist()
+    assert drawing.seconds.keys() == {"text_encoder", "diffusion_model", "decoder"}
+
+
+async def test_nothing_is_called_after_the_checkpoint_raises() -> None:
+    """Four checks pass: one encoding and three of the ten denoising calls."""
+    models = FakeModels()
+    with pytest.raises(InterruptedError):
+        await generate(models, recipe(steps=10), steps_per_call=1, rows_per_call=16, checkpoint=Checkpoint(4))
+    assert len(models.encoded) == 1
+    assert len(models.denoised) == 3
+    assert models.decoded == []
+
+
+async def test_there_is_a_check_before_every_call() -> None:
+    models, checkpoint = FakeModels(), Checkpoint()
+    await generate(models, recipe(steps=10), steps_per_call=5, rows_per_call=16, checkpoint=checkpoint)
+    assert checkpoint.passed == 1 + 2 + 1
