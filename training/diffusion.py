@@ -85,7 +85,7 @@ class _NoisyLatents(keras.utils.PyDataset):
         which = self.random.integers(self.contexts.captions.shape[1], size=BATCH_SIZE)
         context = self.contexts.captions[rows, which]
         context[self.random.random(BATCH_SIZE) < CAPTION_DROP_SHARE] = self.contexts.unconditional
-        return (noisy, self.embeddings[t], context.astype(np.float32)), noise, self.weights[t]
+        return (noisy, self.embeddings[t], context.astype(np.float32)), noise, self.weights[t, None, None]
 
     def on_epoch_end(self) -> None:
         passes = [self.random.permutation(len(self.latents)) for _ in range(PASSES_PER_EPOCH)]

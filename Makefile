@@ -1,0 +1,81 @@
+# Every target sets up what it needs. `make` alone lists them.
+SHELL := /bin/bash
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+
+FAMILY ?= emoji
+CAPTION ?= red heart
+OUTPUT ?= picture.png
+EXPORT_OPTIONS ?=
+PORT ?= 5000
+
+RUNTIME := export/requirements.txt model_server/requirements.txt proxy/requirements.txt
+ROOMS := export local model_server proxy training
+
+.DEFAULT_GOAL := help
+.PHONY: help setup demo serve export evaluate train test test-full lint format requirements clean
+
+help: ## List the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+setup: $(VENV)/.runtime ## Make the virtual environment and install what serving needs
+
+$(VENV)/.created:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Easel needs Python 3.11 or newer; PYTHON=$(PYTHON) is $$($(PYTHON) --version)." >&2; exit 1; }
+	$(PYTHON) -m venv $(VENV)
+	touch $@
+
+$(VENV)/.runtime: $(RUNTIME) | $(VENV)/.created
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes $(addprefix -r ,$(RUNTIME))
+	touch $@
+
+$(VENV)/.development: tests/requirements.txt | $(VENV)/.runtime
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
+	touch $@
+
+demo: $(VENV)/.runtime ## Draw CAPTION="red heart" to OUTPUT=heart.png: sets up, exports, serves, generates, stops
+	@$(BIN)/python -m export emoji --if-missing
+	@$(BIN)/python -m local demo --caption "$(CAPTION)" --output "$(OUTPUT)"
+
+serve: $(VENV)/.runtime ## Serve FAMILY=emoji at PORT=5000 by the embedded model server, until Ctrl-C
+	@$(BIN)/python -m export $(FAMILY) --if-missing $(EXPORT_OPTIONS)
+	@EASEL_FAMILIES=$(FAMILY) $(BIN)/python -m local serve --port $(PORT)
+
+export: $(VENV)/.runtime ## Export FAMILY=emoji|sd-v1|sd-v2 with EXPORT_OPTIONS="--weights-dir DIR --size 512x512"
+	$(BIN)/python -m export $(FAMILY) $(EXPORT_OPTIONS)
+
+evaluate: $(VENV)/.development ## Measure how well the emoji family draws what captions say
+	$(BIN)/python -m export emoji --if-missing
+	$(BIN)/python -m training.evaluate
+
+train: $(VENV)/.development ## Train the emoji family's weights anew; resumes after an interruption
+	$(BIN)/python -m training
+
+test: $(VENV)/.development ## Run the tests
+	$(BIN)/python -m pytest tests --ignore=tests/full
+
+test-full: $(VENV)/.development ## Compare the full-size network with KerasCV (12 GB of memory, tens of minutes)
+	$(BIN)/python -m pytest tests/full -s
+
+lint: $(VENV)/.development ## Check style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy $(ROOMS)
+
+format: $(VENV)/.development ## Put the code in its form
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+requirements: $(VENV)/.development ## Pin every room's requirements.in anew, with hashes
+	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
+		--no-emit-trusted-host --no-emit-find-links --upgrade -o tests/requirements.txt tests/requirements.in
+	for room in export model_server proxy; do \
+		$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
+			--no-emit-trusted-host --no-emit-find-links -c tests/requirements.txt \
+			-o $$room/requirements.txt $$room/requirements.in || exit 1; \
+	done
+
+clean: ## Remove the virtual environment, exported models and training runs
+	rm -rf $(VENV) serving_models/*/ serving_models/models.config training/runs
