@@ -79,7 +79,7 @@ def _model(proto: Any, file: Path) -> ModelConfig:
         name=proto.name,
         base_path=(file.absolute().parent / proto.base_path),
         policy=_policy(proto.model_version_policy),
-        labels=dict(proto.version_labels),
+        labels=dict(sorted(proto.version_labels.items())),
     )
 
 

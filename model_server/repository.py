@@ -26,6 +26,13 @@ class _Model:
     config: ModelConfig
     versions: dict[int, Version] = field(default_factory=dict)
     aspired: set[int] = field(default_factory=set)
+    complaint: str = ""
+
+    def complain(self, complaint: str) -> None:
+        """Log what is wrong with the model's folder, once and not at every poll."""
+        if complaint and complaint != self.complaint:
+            _log.warning("%s", complaint)
+        self.complaint = complaint
 
 
 class Repository:
@@ -62,19 +69,15 @@ class Repository:
         with self._changed:
             models = [self._models[name] for name in self._served]
         for model in models:
+            name, base_path = model.config.name, model.config.base_path
             try:
-                found = find_versions(model.config.base_path)
+                found = find_versions(base_path)
             except OSError as error:
                 # A folder that cannot be read is not an empty one: what is loaded stays.
-                _log.warning("Could not find base path %s of %s: %s", model.config.base_path, model.config.name, error)
+                model.complain(f"Could not find base path {base_path} for servable {name}: {error.strerror}")
                 continue
-            if not found:
-                _log.warning(
-                    "No versions of servable %s found under base path %s. Did you forget to name your leaf directory "
-                    "as a number (eg. '/1/')?",
-                    model.config.name,
-                    model.config.base_path,
-                )
+            hint = "Did you forget to name your leaf directory as a number (eg. '/1/')?"
+            model.complain("" if found else f"No versions of servable {name} found under base path {base_path}. {hint}")
             with self._changed:
                 if not self._is_closed:
                     self._aspire(model, model.config.policy.choose(found))

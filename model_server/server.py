@@ -3,9 +3,8 @@
 import logging
 import os
 import signal
-import sys
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from types import FrameType
@@ -13,7 +12,7 @@ from types import FrameType
 from model_server.application import Application
 from model_server.config import ModelConfig, read_config_file, single_model
 from model_server.errors import ServingError, StartError
-from model_server.flags import Flags, parse_flags
+from model_server.flags import Flags
 from model_server.listener import Listener, bind
 from model_server.repository import Repository
 from model_server.rest import RestApi
@@ -27,15 +26,10 @@ _DEFAULT_HOST = "127.0.0.1"
 _log = logging.getLogger(__name__)
 
 
-def main(arguments: Sequence[str]) -> int:
-    """Run the server until SIGTERM or SIGINT; the exit status: 0, or 1 if it could not start."""
+def serve(flags: Flags) -> None:
+    """Run the server until SIGTERM or SIGINT. Raises StartError or ServingError if it cannot start."""
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s: %(message)s")
-    try:
-        _Process(parse_flags(arguments)).run()
-    except (StartError, ServingError) as error:
-        print(f"Failed to start server. Error: {error}", file=sys.stderr)
-        return 1
-    return 0
+    _Process(flags).run()
 
 
 class _Process:

@@ -49,6 +49,11 @@ class Signature:
                 f"len({{{_join(given)}}}) != len({{{_join(wanted)}}}). "
                 f"Sent extra: {{{_join(given - wanted)}}}. Missing but required: {{{_join(wanted - given)}}}."
             )
+        if given != wanted:
+            raise InvalidArgumentError(
+                f"input tensor alias not found in signature: {min(given - wanted)}. "
+                f"Inputs expected to be in the set {{{_join(wanted)}}}."
+            )
 
 
 def _join(names: set[str]) -> str:

@@ -80,13 +80,17 @@ class Version:
             if self._unwanted.wait(retries.interval_seconds if attempt else 0):
                 break
             started = time.monotonic()
+            self.error = None
             try:
                 self.servable = loader(self.path)
             except ServingError as error:
                 self.error = error
-                _log.error("Loading servable %s failed: %s", self, error.described)
+            except Exception as error:  # whatever it is, the version must not stay LOADING for ever
+                _log.exception("Loading servable %s broke", self)
+                self.error = InternalError(f"{type(error).__name__}: {error}")
+            if self.error is not None:
+                _log.error("Loading servable %s failed: %s", self, self.error.described)
                 continue
-            self.error = None
             _log.info("Successfully loaded servable version %s in %.1f s", self, time.monotonic() - started)
             self._enter(State.AVAILABLE)
             return

@@ -1,0 +1,236 @@
+"""The server process from outside: HTTP, threads, time-outs, start and stop."""
+
+import gzip
+import http.client
+import json
+import signal
+import socket
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from pathlib import Path
+
+import pytest
+
+from tests.model_server.saved_models import copy_version
+from tests.model_server.server_process import ServerProcess, free_port, send
+
+PREDICT = "/v1/models/linear:predict"
+FOREVER = 2**31 - 1
+
+
+def single(models: Path, name: str) -> tuple[str, str]:
+    return f"--model_name={name}", f"--model_base_path={models / name}"
+
+
+def test_headers(server: ServerProcess) -> None:
+    """JSON says so, has a date and a length, and is never compressed."""
+    answer = server.request("GET", "/v1/models/linear", headers={"Accept-Encoding": "gzip"})
+    lower = {name.lower(): value for name, value in answer.headers.items()}
+    assert lower.keys() == {"content-type", "content-length", "date"}
+    assert lower["content-type"] == "application/json"
+    assert int(lower["content-length"]) == len(answer.body)
+
+
+def test_one_connection_carries_many_requests(server: ServerProcess) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        connection.connect()
+        first = connection.sock
+        for number in range(50):
+            answer = send(connection, "POST", PREDICT, json.dumps({"inputs": [float(number)]}))
+            assert answer.json == {"outputs": [number / 2 + 2]}
+            assert connection.sock is first
+
+
+def test_chunked_request_body(server: ServerProcess) -> None:
+    with closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=30)) as connection:
+        connection.request("POST", PREDICT, iter([b'{"inputs":', b" [1.0]}"]), encode_chunked=True)
+        assert json.loads(connection.getresponse().read()) == {"outputs": [2.5]}
+
+
+def test_gzip_request_body(server: ServerProcess) -> None:
+    """A gzip body is unpacked; a damaged one counts as empty."""
+    body, headers = gzip.compress(b'{"inputs": [1.0]}'), {"Content-Encoding": "gzip"}
+    assert server.request("POST", PREDICT, body, headers).json == {"outputs": [2.5]}
+    for damaged in (body[:-9], b"no gzip"):
+        answer = server.request("POST", PREDICT, damaged, headers)
+        assert (answer.status, answer.error) == (400, "JSON Parse error: The document is empty")
+
+
+@pytest.mark.parametrize("path", ["/", "/v1", "/v2/models/linear", "/monitoring/prometheus/metrics"])
+def test_paths_outside_the_api_are_pages_not_found(server: ServerProcess, path: str) -> None:
+    answer = server.get(path)
+    assert answer.status == 404
+    assert answer.headers["Content-Type"] == "text/html"
+
+
+@pytest.mark.parametrize("method", ["PUT", "DELETE", "PATCH", "OPTIONS"])
+def test_other_methods_are_malformed(server: ServerProcess, method: str) -> None:
+    answer = server.request(method, "/v1/models/linear")
+    assert (answer.status, answer.error) == (400, f"Malformed request: {method} /v1/models/linear")
+
+
+@pytest.mark.parametrize(
+    ("path", "status", "error"),
+    [
+        ("/v1/models/linear/versions/7", 404, "Could not find version 7 of model linear"),
+        ("/v1/models/linear/labels/x/metadata", 400, "Unrecognized servable version label: x"),
+        ("/v1/models/a%22%C3%A9%FF", 404, 'Could not find any versions of model a"é\udcff'),
+    ],
+)
+def test_errors_of_get(server: ServerProcess, path: str, status: int, error: str) -> None:
+    answer = server.get(path)
+    assert answer.status == status
+    assert json.loads(answer.body.decode("utf-8", "surrogateescape")) == {"error": error}
+
+
+def test_a_version_beyond_64_bits_has_an_empty_body(server: ServerProcess) -> None:
+    answer = server.get(f"/v1/models/linear/versions/{2**63}")
+    assert (answer.status, answer.body) == (400, b"")
+
+
+@pytest.mark.parametrize(
+    ("model", "status", "error"),
+    [
+        ("linear/versions/1:classify", 501, "This server does not support classify, only predict"),
+        ("half:predict", 501, "Conversion of JSON Value: 1 to type: half"),
+        ("brain:predict", 501, "Conversion of JSON Value: 1 to type: bfloat16"),
+        ("short:predict", 501, "Conversion of JSON Value: 1 to type: uint16"),
+        ("complex:predict", 501, "Conversion of JSON Value: 1 to type: complex64"),
+    ],
+)
+def test_what_cannot_be_done(server: ServerProcess, model: str, status: int, error: str) -> None:
+    answer = server.request("POST", f"/v1/models/{model}", b'{"inputs": [1]}')
+    assert (answer.status, answer.error) == (status, error)
+
+
+def test_the_init_signature_has_no_inputs(server: ServerProcess) -> None:
+    answer = server.predict("matrix", {"signature_name": "__saved_model_init_op", "inputs": 1})
+    assert (answer.status, answer.error) == (400, "Failed to get input map for signature: __saved_model_init_op")
+
+
+def test_unsigned_and_short_integers(server: ServerProcess) -> None:
+    document = {"inputs": {"u32": [2**32 - 1], "u64": [2**64 - 1], "i16": [-5]}}
+    assert server.predict("unsigned", document).json["outputs"] == document["inputs"]
+
+
+def test_labels_choose_versions(server: ServerProcess) -> None:
+    for label, answer in (("stable", 11.0), ("canary", 33.0)):
+        path = f"/v1/models/versions/labels/{label}:predict"
+        assert server.request("POST", path, b'{"inputs": [1.0]}').json == {"outputs": [answer]}
+    metadata = server.get("/v1/models/versions/labels/stable/metadata").json
+    assert metadata["model_spec"] == {"name": "versions", "signature_name": "", "version": "1"}
+
+
+def test_many_threads_get_their_own_answers(server: ServerProcess) -> None:
+    def ask(number: int) -> bool:
+        return bool(server.predict("linear", {"inputs": [float(number)]}).json == {"outputs": [number / 2 + 2]})
+
+    with ThreadPoolExecutor(32) as pool:
+        assert all(pool.map(ask, range(600)))
+
+
+def test_a_long_run_holds_up_nobody_and_ends_with_504(models: Path, tmp_path: Path) -> None:
+    """While a graph runs, the server answers everyone else; past the time-out the run is given up."""
+    with ServerProcess(tmp_path / "log", *single(models, "slow"), "--rest_api_timeout_in_ms=2000") as process:
+        with ThreadPoolExecutor(1) as pool:
+            long_run = pool.submit(process.predict, "slow", {"inputs": [FOREVER]})
+            time.sleep(0.3)
+            assert process.predict("slow", {"inputs": [1]}).json == {"outputs": [1]}
+            assert not long_run.done()
+            answer = long_run.result()
+        assert answer.status == 504
+        assert "Timed out" in answer.error
+
+
+def test_cors_headers_on_request(models: Path, tmp_path: Path) -> None:
+    with ServerProcess(tmp_path / "log", *single(models, "linear"), "--rest_api_enable_cors_support") as process:
+        for method in ("GET", "OPTIONS"):
+            answer = process.request(method, "/v1/models/linear")
+            assert answer.status == 200
+            assert answer.headers["Access-Control-Allow-Origin"] == "*"
+
+
+def accepts(address: str, port: int) -> bool:
+    with closing(socket.socket()) as probe:
+        return probe.connect_ex((address, port)) == 0
+
+
+def test_listens_on_this_machine_only_unless_told(models: Path, server: ServerProcess, tmp_path: Path) -> None:
+    assert not accepts("127.0.0.2", server.port)
+    environment = {"EASEL_MODEL_SERVER_HOST": "0.0.0.0"}  # noqa: S104 - what is tested
+    with ServerProcess(tmp_path / "log", *single(models, "linear"), environment=environment) as process:
+        assert accepts("127.0.0.2", process.port)
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_the_process_cleanly(models: Path, tmp_path: Path, number: int) -> None:
+    """Requests under way get their answers, and the exit status is 0."""
+    with ServerProcess(tmp_path / "log", *single(models, "slow"), "--port=8500") as process:
+        with ThreadPoolExecutor(1) as pool:
+            under_way = pool.submit(process.predict, "slow", {"inputs": [100_000]})
+            time.sleep(0.2)
+            assert process.stop(number) == 0
+            assert under_way.result().json == {"outputs": [100_000]}
+        assert "Stopped" in process.log
+        assert process.log.count("gRPC is not served") == 1
+
+
+def test_a_signal_while_waiting_for_a_model(tmp_path: Path) -> None:
+    process = ServerProcess(tmp_path / "log", "--model_name=m", f"--model_base_path={tmp_path / 'none'}")
+    wait_until(lambda: "Could not find base path" in process.log)
+    assert not process.is_listening()
+    assert process.stop() == 0
+
+
+def wait_until(condition: Callable[[], bool], seconds: float = 60) -> None:
+    deadline = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_starts_once_the_model_appears(models: Path, tmp_path: Path) -> None:
+    """A server started too early waits for the first version, as TensorFlow Serving does."""
+    process = ServerProcess(tmp_path / "log", "--model_name=m", f"--model_base_path={tmp_path / 'm'}")
+    threading.Timer(1, copy_version, [models / "linear" / "1", tmp_path / "m" / "1"]).start()
+    with process:
+        assert process.predict("m", {"inputs": [1.0]}).json == {"outputs": [2.5]}
+
+
+def failed_start(tmp_path: Path, *flags: str) -> str:
+    process = ServerProcess(tmp_path / "log", *flags)
+    assert process.process.wait(60) == 1
+    return process.log
+
+
+def test_a_model_that_does_not_load_fails_the_start(models: Path, tmp_path: Path) -> None:
+    (tmp_path / "m" / "1").mkdir(parents=True)
+    flags = ("--model_name=m", f"--model_base_path={tmp_path / 'm'}", "--max_num_load_retries=0")
+    log = failed_start(tmp_path, *flags)
+    assert "Failed to start server. Error: Some models did not become available: {name: m version: 1}: NOT_FOUND" in log
+
+
+@pytest.mark.parametrize(
+    ("flags", "message"),
+    [
+        (["--model_name=m"], "both are empty"),
+        (["--model_base_path=m", "--enable_batching=true"], "--enable_batching is a flag of TensorFlow Serving which"),
+        (["--model_config_file=/none"], "cannot read /none"),
+    ],
+)
+def test_a_bad_command_line_fails_the_start(tmp_path: Path, flags: list[str], message: str) -> None:
+    assert message in failed_start(tmp_path, *flags)
+
+
+def test_labels_of_versions_to_come_need_a_flag(models: Path, tmp_path: Path) -> None:
+    log = failed_start(tmp_path, f"--model_config_file={models}/models.config")
+    assert "Request to assign label to version 3 of model versions, which is not currently available for" in log
+
+
+def test_a_port_that_is_taken_fails_the_start(models: Path, server: ServerProcess, tmp_path: Path) -> None:
+    assert free_port() != server.port
+    log = failed_start(tmp_path, *single(models, "linear"), f"--rest_api_port={server.port}")
+    assert f"cannot listen on 127.0.0.1:{server.port}: Address already in use" in log
