@@ -41,6 +41,7 @@ _NOT_SUPPORTED = frozenset(
         "thread_pool_factory_config_file",
         "use_alts_credentials",
         "use_tflite_model",
+        "version",
         "xla_cpu_compilation_enabled",
         "xla_gpu_compilation_enabled",
     }

@@ -81,8 +81,7 @@ def _writable(name: str, array: NDArray[Any], written_type: TensorType) -> Any:
 def _strings(array: NDArray[Any], *, as_bytes: bool) -> Any:
     if array.ndim:
         return [_strings(item, as_bytes=as_bytes) for item in (array[row, ...] for row in range(len(array)))]
-    data = array[()]
-    raw = data.encode() if isinstance(data, str) else bytes(data)
+    raw = bytes(array[()])
     return orjson.Fragment(b'{"b64":"' + base64_text.encode(raw) + b'"}' if as_bytes else quote_string(raw))
 
 

@@ -57,7 +57,6 @@ class Repository:
             wanted = {config.name for config in configs}
             for name, model in self._models.items():
                 if name not in wanted:
-                    model.config = ModelConfig(name, model.config.base_path, model.config.policy)
                     self._aspire(model, {})
             for config in configs:
                 self._models.setdefault(config.name, _Model(config)).config = config

@@ -1,11 +1,13 @@
 """One loaded version of a model: a TF1 session, as TensorFlow Serving holds it, and a callable a signature."""
 
+import copy
 import gc
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from model_server.errors import InvalidArgumentError, LoadError, RunError
@@ -55,7 +57,9 @@ class Servable:
         except Exception as error:  # a damaged file ends in whatever error its reader has
             session.close()
             raise LoadError(f"{type(error).__name__}: {error}", "INTERNAL") from error
-        return cls(session, dict(meta_graph.signature_def), options)
+        # Copies, because each part of a protobuf message keeps the whole of it in memory: here the graph.
+        protos = {name: copy.deepcopy(proto) for name, proto in meta_graph.signature_def.items()}
+        return cls(session, protos, options)
 
     def signature(self, name: str) -> Signature:
         """The signature, `serving_default` if `name` is empty. Raises InvalidArgumentError if there is none."""
@@ -73,7 +77,7 @@ class Servable:
             outputs = run(*(inputs[alias] for alias in signature.input_tensors))
         except tf.errors.OpError as error:
             raise RunError(error.message, error.error_code) from error
-        return dict(zip(signature.output_tensors, outputs, strict=True))
+        return dict(zip(signature.output_tensors, map(_as_array, outputs), strict=True))
 
     def close(self) -> None:
         """Free the session and its memory. No request may be running."""
@@ -102,3 +106,8 @@ class Servable:
         )
         run: Run = self._session._make_callable_from_options(options)
         return run
+
+
+def _as_array(output: Any) -> NDArray[Any]:
+    """TensorFlow hands a string of rank 0 over as bytes, and all else as arrays or numpy's scalars."""
+    return np.asarray(output, dtype=object if isinstance(output, bytes) else None)

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # `import tensorflow` also imports Keras (a third of the import time) and carries on where Keras is not installed.
-# A None in sys.modules makes it look so for the length of this import.
-_keras_is_new = "keras" not in sys.modules
+# A None in sys.modules makes it look so for the length of this import. A process that wants `tensorflow.keras` as well
+# has to import TensorFlow first.
+_keras_is_new = sys.modules.keys().isdisjoint({"keras", "tensorflow"})
 if _keras_is_new:
     sys.modules["keras"] = None  # type: ignore[assignment]
 try:

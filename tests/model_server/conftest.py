@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+# First, because the server's own import of TensorFlow leaves Keras out for the whole process.
 from tests.model_server import saved_models
 from tests.model_server.server_process import ServerProcess
 

@@ -1,5 +1,6 @@
 """The server process from outside: HTTP, threads, time-outs, start and stop."""
 
+import base64
 import gzip
 import http.client
 import json
@@ -11,6 +12,7 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -109,6 +111,19 @@ def test_what_cannot_be_done(server: ServerProcess, model: str, status: int, err
 def test_the_init_signature_has_no_inputs(server: ServerProcess) -> None:
     answer = server.predict("matrix", {"signature_name": "__saved_model_init_op", "inputs": 1})
     assert (answer.status, answer.error) == (400, "Failed to get input map for signature: __saved_model_init_op")
+
+
+@pytest.mark.parametrize("value", ["text", [], [[]], [["a", "é"], ["", "d"]], [{"b64": "AAA="}]])
+def test_strings_of_any_shape(server: ServerProcess, value: Any) -> None:
+    """A string tensor may be a scalar, empty, or of higher rank than the signature says."""
+    answer = server.predict("raw_bytes", {"signature_name": "echo", "inputs": value})
+    assert answer.json == {"outputs": _encoded(value)}
+
+
+def _encoded(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_encoded(item) for item in value]
+    return value if isinstance(value, dict) else {"b64": base64.b64encode(value.encode()).decode()}
 
 
 def test_unsigned_and_short_integers(server: ServerProcess) -> None:
