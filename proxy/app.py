@@ -26,7 +26,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
             app.state.service = Service(
                 server,
                 Catalogue(server, settings.families, tokenizer.LENGTH),
-                tokenizer.Tokenizer(),
+                tokenizer.bundled(),
                 steps_per_call=settings.steps_per_call,
                 rows_per_call=settings.rows_per_call,
             )

@@ -11,18 +11,18 @@ from proxy.errors import EaselError, ModelServerError, NotReadyError
 from proxy.families import NETWORKS, Family, fit_together, model_name, parse_model
 from proxy.model_server import ModelServer
 
-_FRESH_SECONDS = 5.0
-
 T = TypeVar("T")
 
 
 class Catalogue:
     """The families of one model server, fetched when first asked for and kept until there is a reason to doubt them."""
 
-    def __init__(self, server: ModelServer, names: Sequence[str], token_length: int) -> None:
-        """names: of the families, the default first; token_length: the tokenizer's."""
+    def __init__(
+        self, server: ModelServer, names: Sequence[str], token_length: int, *, fresh_seconds: float = 5.0
+    ) -> None:
+        """names: of the families, the default first; token_length: the tokenizer's; fresh_seconds: see fresh_family."""
         self.names = tuple(names)
-        self._server, self._token_length = server, token_length
+        self._server, self._token_length, self._fresh_seconds = server, token_length, fresh_seconds
         self._known: dict[str, tuple[Family, float]] = {}
         self._locks = {name: asyncio.Lock() for name in names}
 
@@ -34,8 +34,8 @@ class Catalogue:
             return self._known[name][0]
 
     async def fresh_family(self, name: str) -> Family:
-        """The family as it is now, give or take a few seconds, so that a new picture size is found."""
-        if name in self._known and time.monotonic() - self._known[name][1] > _FRESH_SECONDS:
+        """The family as it is now, give or take `fresh_seconds`, so that a new picture size is found."""
+        if name in self._known and time.monotonic() - self._known[name][1] >= self._fresh_seconds:
             self.forget(name)
         return await self.family(name)
 

@@ -12,14 +12,14 @@ EaselError
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Any, ClassVar
+from typing import Any
 
 
 class EaselError(Exception):
     """Anything that the proxy tells its client; the message is fit for the client's eyes."""
 
-    status: ClassVar[int] = 500
-    kind: ClassVar[str] = "internal"
+    status: int = 500
+    kind: str = "internal"
 
     def __init__(self, message: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
         """message: one sentence; details: one record for each thing that is wrong."""

@@ -17,7 +17,6 @@ from proxy.generation import Guidance, State
 
 logger = logging.getLogger(__name__)
 
-_ATTEMPTS = 2
 _LOGGED_BYTES = 500
 # Answers that say "not now" or "not here": too many requests, unavailable, and an unloaded or unknown model.
 _UNAVAILABLE = {404: "is not loaded", 429: "is overloaded", 503: "is not available"}
@@ -71,22 +70,22 @@ class ModelServer:
             raise BadModelAnswerError(model, "its answer is not a JSON object")
         return body
 
-    async def _exchange(self, method: str, model: str, path: str, body: bytes | None = None) -> bytes:
+    async def _exchange(
+        self, method: str, model: str, path: str, body: bytes | None = None, *, retries: int = 1
+    ) -> bytes:
         """One request; every call is stateless, so one that failed on the way is tried again."""
-        for attempt in range(1, _ATTEMPTS + 1):
-            try:
-                response = await self._client.request(method, path, content=body)
-            except httpx.ConnectTimeout as exc:
-                raise ModelUnavailableError(model, "the model server cannot be reached") from exc
-            except httpx.TimeoutException as exc:
-                raise ModelTimeoutError(model, "the model server did not answer in time") from exc
-            except httpx.TransportError as exc:
-                logger.warning("%s %s, attempt %d: %r", method, path, attempt, exc)
-                if attempt == _ATTEMPTS:
-                    raise ModelUnavailableError(model, "the model server cannot be reached") from exc
-            else:
-                return _content(model, response)
-        raise AssertionError("unreachable")
+        try:
+            response = await self._client.request(method, path, content=body)
+        except httpx.ConnectTimeout as exc:
+            raise ModelUnavailableError(model, "the model server cannot be reached") from exc
+        except httpx.TimeoutException as exc:
+            raise ModelTimeoutError(model, "the model server did not answer in time") from exc
+        except httpx.TransportError as exc:
+            logger.warning("%s %s: %r, %d more attempts", method, path, exc, retries)
+            if retries:
+                return await self._exchange(method, model, path, body, retries=retries - 1)
+            raise ModelUnavailableError(model, "the model server cannot be reached") from exc
+        return _content(model, response)
 
 
 def _content(model: str, response: httpx.Response) -> bytes:

@@ -33,10 +33,10 @@ class Settings(BaseSettings):
     rows_per_call: Annotated[int, Field(ge=1)] = 16
     """Pictures of one request in one call; lower it where the model server's memory is short."""
 
-    connect_timeout_seconds: Annotated[float, Field(gt=0)] = 5.0
+    connect_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     """How long a connection to the model server may take."""
 
-    call_timeout_seconds: Annotated[float, Field(gt=0)] = 300.0
+    call_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
     """How long one call of the model server may take."""
 
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
@@ -48,3 +48,10 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(name.strip() for name in value.split(",") if name.strip())
         return value
+
+    @field_validator("families")
+    @classmethod
+    def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
+        if len(set(names)) < len(names):
+            raise ValueError("a family is named twice")
+        return names

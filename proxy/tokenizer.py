@@ -1,5 +1,6 @@
 """Turns a caption into CLIP's tokens, equal to KerasCV's SimpleTokenizer."""
 
+import functools
 import gzip
 import html
 from dataclasses import dataclass
@@ -35,6 +36,12 @@ class Tokens:
 
     values: NDArray[np.int32]
     dropped: str
+
+
+@functools.cache
+def bundled() -> "Tokenizer":
+    """The tokenizer of the bundled vocabulary, loaded once."""
+    return Tokenizer()
 
 
 def clean(caption: str) -> str:

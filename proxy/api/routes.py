@@ -19,7 +19,7 @@ from proxy.samplers import SAMPLERS
 from proxy.service import Result, Service, parameters
 
 # Servers and proxies on the way refuse a head of more than a few kilobytes; the JSON answer has the whole text.
-_HEADER_CHARACTERS = 1000
+_HEADER_CHARACTERS = 200
 _FAILURES: dict[int | str, dict[str, Any]] = {
     422: {"model": Error, "description": "A parameter is unknown, missing or out of bounds"},
     502: {"model": Error, "description": "A model answered with garbage"},

@@ -11,15 +11,9 @@ import pytest
 
 from proxy.app import create_app
 from proxy.settings import Settings
-from proxy.tokenizer import Tokenizer
 from tests.proxy.fake_model_server import FakeModelServer
 
 Connect = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
-
-
-@pytest.fixture(scope="session")
-def tokenizer() -> Tokenizer:
-    return Tokenizer()
 
 
 @pytest.fixture

@@ -97,10 +97,12 @@ class FakeModelServer:
         declared = self.models[model][name]["inputs"]
         if set(body["inputs"]) != set(declared):
             return 400, json.dumps({"error": "Missing named input"}).encode()
-        network = name.split("_")[0]
-        outputs = {"encode": _encode, "denoise": _denoise, "decode": _decode, "describe": _describe}[network](
-            model, {key: _values(rows, declared[key]) for key, rows in body["inputs"].items()}, self.models[model]
-        )
+        inputs = {key: _values(rows, declared[key]) for key, rows in body["inputs"].items()}
+        network = {"encode": _encode, "denoise": _denoise, "decode": _decode, "describe": _describe}[name.split("_")[0]]
+        try:
+            outputs = network(model, inputs, self.models[model])
+        except ValueError as exc:
+            return 400, json.dumps({"error": str(exc)}).encode()
         columns = {
             key: [
                 {"b64": b64encode(self.tamper(model, row)).decode()} if isinstance(row, bytes) else row for row in rows
@@ -161,7 +163,7 @@ def _latent_shape(signatures: dict[str, Any], raw: bytes) -> tuple[int, ...]:
             shape = tuple(int(d["size"]) for d in declared["inputs"]["latent"]["tensor_shape"]["dim"][1:])
             if 4 * np.prod(shape) == len(raw):
                 return shape
-    raise AssertionError(f"no latent of {len(raw)} bytes")
+    raise ValueError(f"no latent of {len(raw)} bytes")
 
 
 def _encode(_: str, inputs: dict[str, Any], __: dict[str, Any]) -> dict[str, list[Any]]:

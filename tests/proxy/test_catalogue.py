@@ -1,0 +1,118 @@
+"""Families are learned once, and again when there is a reason."""
+
+import asyncio
+
+import httpx
+import pytest
+
+from proxy.catalogue import Catalogue
+from proxy.errors import BadModelAnswerError, FamilyMisfitError, ModelUnavailableError, NotReadyError
+from proxy.model_server import ModelServer
+from tests.proxy.fake_model_server import PIXELS, FakeModelServer, models, tensor
+
+
+def catalogue(fake: FakeModelServer, fresh_seconds: float = 0, names: tuple[str, ...] = ("emoji",)) -> Catalogue:
+    client = httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")
+    return Catalogue(ModelServer(client), names, 77, fresh_seconds=fresh_seconds)
+
+
+def fetches(fake: FakeModelServer) -> int:
+    return sum(path.endswith("/metadata") for _, path, _ in fake.calls)
+
+
+async def test_metadata_is_fetched_once_for_all_requests(fake: FakeModelServer) -> None:
+    known = catalogue(fake)
+    families = await asyncio.gather(*(known.family("emoji") for _ in range(20)))
+    assert fetches(fake) == 3
+    assert all(family is families[0] for family in families)
+
+
+async def test_a_failure_is_not_remembered(fake: FakeModelServer) -> None:
+    known = catalogue(fake)
+    fake.down = True
+    with pytest.raises(ModelUnavailableError):
+        await known.family("emoji")
+    fake.down = False
+    assert (await known.family("emoji")).name == "emoji"
+
+
+async def test_a_new_size_is_found_when_it_is_asked_for(fake: FakeModelServer) -> None:
+    known = catalogue(fake)
+    await known.family("emoji")
+    fake.models = models("emoji", ((PIXELS, PIXELS), (64, 64)))
+    assert len((await known.family("emoji")).sizes) == 1
+    assert len((await known.fresh_family("emoji")).sizes) == 2
+
+
+async def test_a_family_learned_just_now_is_fresh(fake: FakeModelServer) -> None:
+    known = catalogue(fake, fresh_seconds=60)
+    for _ in range(5):
+        await known.fresh_family("emoji")
+    assert fetches(fake) == 3
+
+
+async def test_readiness_learns_a_new_version(fake: FakeModelServer) -> None:
+    known = catalogue(fake)
+    await known.check("emoji")
+    await known.check("emoji")
+    assert fetches(fake) == 3
+    fake.versions["emoji_decoder"] = "2"
+    assert (await known.check("emoji")).versions["emoji_decoder"] == "2"
+    assert fetches(fake) == 6
+
+
+async def test_readiness_names_every_model_that_is_missing(fake: FakeModelServer) -> None:
+    del fake.models["emoji_text_encoder"]
+    fake.states["emoji_decoder"] = "LOADING"
+    with pytest.raises(NotReadyError) as caught:
+        await catalogue(fake).check("emoji")
+    assert [detail["model"] for detail in caught.value.details] == ["emoji_text_encoder", "emoji_decoder"]
+    assert "emoji_decoder: has no loaded version (versions: 1 LOADING)" in str(caught.value)
+
+
+async def test_readiness_names_a_misfit(fake: FakeModelServer) -> None:
+    outputs = fake.models["emoji_text_encoder"]["serving_default"]["outputs"]
+    outputs["context"] = tensor("DT_FLOAT", -1, 77, 5)
+    with pytest.raises(NotReadyError, match=r"family emoji does not fit together: .*\[-1, 77, 5\]"):
+        await catalogue(fake).check("emoji")
+    with pytest.raises(FamilyMisfitError):
+        await catalogue(fake).family("emoji")
+
+
+async def test_readiness_of_all_families_names_each_that_is_missing(fake: FakeModelServer) -> None:
+    known = catalogue(fake, names=("sd-v1", "emoji", "sd-v2"))
+    with pytest.raises(NotReadyError) as caught:
+        await known.check_all()
+    assert {detail["model"].split("_")[0] for detail in caught.value.details} == {"sd-v1", "sd-v2"}
+    assert len(caught.value.details) == 6
+
+
+async def test_a_model_that_was_forgotten_is_learned_again(fake: FakeModelServer) -> None:
+    known = catalogue(fake)
+    await known.family("emoji")
+    known.forget("emoji")
+    known.forget("emoji")
+    await known.family("emoji")
+    assert fetches(fake) == 6
+
+
+async def test_models_describe_themselves_if_they_can(fake: FakeModelServer) -> None:
+    del fake.models["emoji_decoder"]["describe"]
+    known = catalogue(fake)
+    descriptions = await known.descriptions(await known.family("emoji"))
+    assert descriptions["emoji_text_encoder"]["parameters"] == 1000
+    assert descriptions["emoji_decoder"] == {}
+
+
+@pytest.mark.parametrize("body", [b'{"outputs": []}', b'{"outputs": ["not json"]}', b'{"outputs": ["[1]"]}', b"?"])
+async def test_a_strange_description_is_none(fake: FakeModelServer, body: bytes) -> None:
+    known = catalogue(fake)
+    family = await known.family("emoji")
+    fake.override = lambda _method, path: (200, body) if path.endswith(":predict") else None
+    assert set(map(str, (await known.descriptions(family)).values())) == {"{}"}
+
+
+async def test_strange_metadata_is_a_bad_answer(fake: FakeModelServer) -> None:
+    fake.override = lambda _method, path: (200, b"[]") if path.endswith("/metadata") else None
+    with pytest.raises(BadModelAnswerError):
+        await catalogue(fake).family("emoji")

@@ -1,0 +1,289 @@
+"""The client of TensorFlow Serving: what it asks, and what it makes of every kind of answer."""
+
+import json
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import httpx
+import numpy as np
+import pytest
+
+from proxy.errors import BadModelAnswerError, ModelServerError, ModelTimeoutError, ModelUnavailableError
+from proxy.families import Family, Size, parse_model
+from proxy.generation import Guidance, State
+from proxy.model_server import ModelServer, ServedModels
+from tests.proxy import fake_model_server as networks
+from tests.proxy.fake_model_server import PIXELS, SIDE, WIDTH, FakeModelServer
+
+SHAPE = (SIDE, SIDE, 4)
+SIZE = Size(PIXELS, PIXELS, SHAPE, "")
+FAMILY = Family("emoji", 77, WIDTH, (SIZE,), {})
+
+
+def server(handler: Callable[[httpx.Request], httpx.Response]) -> ModelServer:
+    return ModelServer(httpx.AsyncClient(transport=httpx.MockTransport(handler), base_url="http://tf"))
+
+
+def served(fake: FakeModelServer) -> ServedModels:
+    client = httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")
+    return ServedModels(ModelServer(client), FAMILY, SIZE)
+
+
+def state(batch: int = 2) -> State:
+    values = np.random.default_rng(0).normal(size=(2, batch, *SHAPE)).astype(np.float32)
+    return State(values[0], values[1])
+
+
+def guidance() -> Guidance:
+    values = np.random.default_rng(1).normal(size=(2, 77, WIDTH)).astype(np.float32)
+    return Guidance(values[0], values[1], 7.5)
+
+
+TIMESTEPS = np.array([999, 500], np.int32)
+COEFFICIENTS = np.arange(10, dtype=np.float32).reshape(2, 5) / 7
+
+CALLS: dict[str, Callable[[ServedModels], Awaitable[Any]]] = {
+    "emoji_text_encoder": lambda models: models.encode(np.zeros((2, 77), np.int32)),
+    "emoji_diffusion_model": lambda models: models.denoise(state(), guidance(), TIMESTEPS, COEFFICIENTS),
+    "emoji_decoder": lambda models: models.decode(state().latent),
+}
+
+
+def hand_made_denoise(sent: State, pull: Guidance) -> State:
+    """The formula of `denoise`, without any wire."""
+    x, x0 = sent.latent, sent.x0
+    for timestep, (p, q, a, b, c) in zip(TIMESTEPS, COEFFICIENTS, strict=True):
+        embedding = networks.timestep_embedding(int(timestep))
+        conditional, plain = (
+            networks.diffusion_model(x, embedding, np.stack([context] * len(x)))
+            for context in (pull.context, pull.unconditional_context)
+        )
+        new = p * x + q * (plain + np.float32(pull.scale) * (conditional - plain))
+        x, x0 = a * x + b * new + c * x0, new
+    return State(x, x0)
+
+
+async def test_denoise_sends_every_rows_state_and_the_table() -> None:
+    fake = FakeModelServer()
+    sent, pull = state(), guidance()
+    answer = await served(fake).denoise(sent, pull, TIMESTEPS, COEFFICIENTS)
+    method, path, body = fake.calls[0]
+    assert (method, path) == ("POST", "/v1/models/emoji_diffusion_model:predict")
+    assert body["signature_name"] == "denoise"
+    inputs = body["inputs"]
+    assert inputs["guidance_scale"] == [7.5, 7.5]
+    assert inputs["timesteps"] == [[999, 500]] * 2
+    assert (np.array(inputs["coefficients"], np.float32) == COEFFICIENTS).all()
+    assert inputs["latent_bytes"][0] != inputs["latent_bytes"][1]
+    assert inputs["context_bytes"][0] == inputs["context_bytes"][1] != inputs["unconditional_context_bytes"][0]
+    assert answer.latent.shape == answer.x0.shape == sent.latent.shape
+    expected = hand_made_denoise(sent, pull)
+    np.testing.assert_array_equal(answer.latent, expected.latent)
+    np.testing.assert_array_equal(answer.x0, expected.x0)
+
+
+async def test_encode_and_decode_have_the_metadatas_shapes() -> None:
+    models = served(FakeModelServer())
+    context = await models.encode(np.zeros((3, 77), np.int32))
+    assert context.shape == (3, 77, WIDTH)
+    assert context.dtype == np.float32
+    pictures = await models.decode(state(3).latent)
+    assert pictures.shape == (3, PIXELS, PIXELS, 3)
+    assert pictures.dtype == np.uint8
+
+
+@pytest.mark.parametrize("model", CALLS)
+@pytest.mark.parametrize(
+    ("tamper", "complaint"),
+    [
+        (lambda raw: raw[:-1], "bytes instead of"),
+        (lambda raw: raw + b"\0", "bytes instead of"),
+        (lambda _: b"", "bytes instead of"),
+    ],
+)
+async def test_bytes_of_another_length_are_a_bad_answer(
+    model: str, tamper: Callable[[bytes], bytes], complaint: str
+) -> None:
+    fake = FakeModelServer()
+    fake.tamper = lambda _, raw: tamper(raw)
+    with pytest.raises(BadModelAnswerError, match=complaint) as caught:
+        await CALLS[model](served(fake))
+    assert caught.value.details[0]["model"] == model
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+@pytest.mark.parametrize("model", ["emoji_text_encoder", "emoji_diffusion_model"])
+async def test_values_that_are_not_finite_are_a_bad_answer(model: str, value: float) -> None:
+    fake = FakeModelServer()
+    fake.tamper = lambda _, raw: raw[:-4] + np.float32(value).tobytes()
+    with pytest.raises(BadModelAnswerError, match="not finite"):
+        await CALLS[model](served(fake))
+
+
+async def test_a_picture_of_zeros_is_a_bad_answer() -> None:
+    """A decoder that overflowed: NaN becomes 0 in uint8."""
+    fake = FakeModelServer()
+    fake.tamper = lambda _, raw: bytes(len(raw))
+    with pytest.raises(BadModelAnswerError, match=r"emoji_decoder.*zeros"):
+        await CALLS["emoji_decoder"](served(fake))
+
+
+@pytest.mark.parametrize("model", CALLS)
+@pytest.mark.parametrize(
+    "body", [b"", b"<html>", b"[]", b'{"outputs": 5}', b'{"outputs": [{"b64": "AA=="}]}', b'{"predictions": []}']
+)
+async def test_garbage_is_a_bad_answer(model: str, body: bytes) -> None:
+    fake = FakeModelServer()
+    fake.override = lambda _method, _path: (200, body)
+    with pytest.raises(BadModelAnswerError, match=model):
+        await CALLS[model](served(fake))
+
+
+@pytest.mark.parametrize(
+    ("status", "error"),
+    [
+        (400, BadModelAnswerError),
+        (404, ModelUnavailableError),
+        (412, BadModelAnswerError),
+        (429, ModelUnavailableError),
+        (500, BadModelAnswerError),
+        (503, ModelUnavailableError),
+        (504, ModelTimeoutError),
+    ],
+)
+async def test_every_refusal_names_the_model_and_hides_the_servers_words(
+    status: int, error: type[ModelServerError], caplog: pytest.LogCaptureFixture
+) -> None:
+    with pytest.raises(error, match="emoji_decoder") as caught:
+        await server(lambda _: httpx.Response(status, json={"error": "/secret/path: node DecodeRaw"})).predict(
+            "emoji_decoder", "decode", {}, ["image_bytes"]
+        )
+    assert "secret" not in str(caught.value)
+    assert "secret" in caplog.text
+
+
+class Failing:
+    """Raises for the first `times` requests, then answers."""
+
+    def __init__(self, error: type[httpx.TransportError], times: int) -> None:
+        self.error, self.times, self.asked = error, times, 0
+
+    def __call__(self, request: httpx.Request) -> httpx.Response:
+        self.asked += 1
+        if self.asked <= self.times:
+            raise self.error("broken", request=request)
+        return httpx.Response(200, json={"outputs": [1]})
+
+
+async def test_a_call_that_broke_off_is_made_once_more() -> None:
+    failing = Failing(httpx.RemoteProtocolError, 1)
+    answer = await server(failing).predict("m", "s", {}, ["y"])
+    assert answer == {"y": [1]}
+    assert failing.asked == 2
+
+
+@pytest.mark.parametrize(
+    ("broken", "error", "asked"),
+    [
+        (httpx.ConnectError, ModelUnavailableError, 2),
+        (httpx.ReadError, ModelUnavailableError, 2),
+        (httpx.ConnectTimeout, ModelUnavailableError, 1),
+        (httpx.ReadTimeout, ModelTimeoutError, 1),
+    ],
+)
+async def test_a_server_that_is_down_or_silent_is_told_apart(
+    broken: type[httpx.TransportError], error: type[ModelServerError], asked: int
+) -> None:
+    failing = Failing(broken, 5)
+    with pytest.raises(error, match="model m: "):
+        await server(failing).predict("m", "s", {}, ["y"])
+    assert failing.asked == asked
+
+
+def statuses(*versions: tuple[str, str]) -> httpx.Response:
+    return httpx.Response(
+        200, json={"model_version_status": [{"version": number, "state": word} for number, word in versions]}
+    )
+
+
+async def test_the_highest_loaded_version_answers() -> None:
+    answer = statuses(("10", "LOADING"), ("9", "AVAILABLE"), ("2", "AVAILABLE"), ("1", "END"))
+    assert await server(lambda _: answer).available_version("m") == "9"
+
+
+@pytest.mark.parametrize("versions", [(), (("1", "LOADING"),), (("2", "END"), ("3", "LOADING"))])
+async def test_a_model_without_a_loaded_version_is_unavailable(versions: tuple[tuple[str, str], ...]) -> None:
+    with pytest.raises(ModelUnavailableError, match="no loaded version"):
+        await server(lambda _: statuses(*versions)).available_version("m")
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"model_version_status": [5]}', b"\xff"])
+async def test_a_status_of_another_kind_is_a_bad_answer(body: bytes) -> None:
+    with pytest.raises(BadModelAnswerError):
+        await server(lambda _: httpx.Response(200, content=body)).available_version("m")
+
+
+async def test_metadata_as_tensorflow_serving_writes_it_is_understood() -> None:
+    """Sizes are strings, and there is an initialiser without a shape."""
+    metadata = await server(lambda _: httpx.Response(200, content=METADATA)).metadata("raw_bytes")
+    model = parse_model("raw_bytes", metadata)
+    assert model.version == "1"
+    assert model.signatures["serving_default"].inputs == {"raw": (-1,)}
+    assert model.signatures["serving_default"].outputs == {"values": (-1, 2), "echo_bytes": (-1,)}
+    assert model.signatures["__saved_model_init_op"].outputs == {"__saved_model_init_op": ()}
+
+
+METADATA = b"""{
+"model_spec":{
+ "name": "raw_bytes",
+ "version": "1",
+ "signature_name": ""
+}
+,
+"metadata": {"signature_def": {
+ "signature_def": {
+  "serving_default": {
+   "inputs": {
+    "raw": {
+     "name": "serving_default_raw:0",
+     "dtype": "DT_STRING",
+     "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": false}
+    }
+   },
+   "outputs": {
+    "values": {
+     "name": "PartitionedCall_1:2",
+     "dtype": "DT_FLOAT",
+     "tensor_shape": {"dim": [{"size": "-1", "name": ""}, {"size": "2", "name": ""}], "unknown_rank": false}
+    },
+    "echo_bytes": {
+     "name": "PartitionedCall_1:0",
+     "dtype": "DT_STRING",
+     "tensor_shape": {"dim": [{"size": "-1", "name": ""}], "unknown_rank": false}
+    }
+   },
+   "method_name": "tensorflow/serving/predict",
+   "defaults": {}
+  },
+  "__saved_model_init_op": {
+   "inputs": {},
+   "outputs": {
+    "__saved_model_init_op": {
+     "name": "NoOp", "dtype": "DT_INVALID", "tensor_shape": {"dim": [], "unknown_rank": true}
+    }
+   },
+   "method_name": "",
+   "defaults": {}
+  }
+ }
+}
+}
+}
+"""
+
+
+async def test_a_single_output_of_a_real_tensorflow_serving_is_understood() -> None:
+    """Recorded: one output comes without its key."""
+    recorded = b'{\n    "outputs": [\n        {\n            "b64": "AACAPwAAAEA="\n        }\n    ]\n}'
+    answer = await server(lambda _: httpx.Response(200, content=recorded)).predict("raw_bytes", "echo", {}, ["echo"])
+    assert json.dumps(answer) == '{"echo": [{"b64": "AACAPwAAAEA="}]}'

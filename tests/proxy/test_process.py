@@ -1,0 +1,86 @@
+"""python -m proxy as a process of its own, over a real socket."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.proxy.fake_model_server import FakeModelServer, serve
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 60
+LARGEST_RESIDENT_KILOBYTES = 150_000
+
+
+@pytest.fixture
+def model_server() -> Iterator[str]:
+    with serve(FakeModelServer()) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_address[1]}"
+        server.shutdown()
+        thread.join()
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_healthy(url: str, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/healthz").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise TimeoutError(f"no answer from {url}")
+
+
+def resident_kilobytes(pid: int) -> int:
+    status = Path(f"/proc/{pid}/status").read_text()
+    found = re.search(r"VmRSS:\s+(\d+) kB", status)
+    assert found
+    return int(found[1])
+
+
+def test_it_draws_stays_small_never_imports_tensorflow_and_stops_cleanly(model_server: str) -> None:
+    port = free_port()
+    environment = {**os.environ, "EASEL_MODEL_SERVER_URL": model_server, "EASEL_PORT": str(port)}
+    command = [sys.executable, "-X", "importtime", "-m", "proxy"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        log: list[str] = []
+        reader = threading.Thread(target=lambda: log.extend(process.stderr or []))
+        reader.start()
+        try:
+            url = f"http://127.0.0.1:{port}"
+            wait_until_healthy(url, process)
+            assert httpx.get(f"{url}/readyz").json() == {"status": "ready"}
+            for file_format in ("png", "jpeg", "webp"):
+                asked = {"caption": "red heart", "n": 4, "steps": 20, "format": file_format}
+                assert httpx.get(f"{url}/generate", params=asked, timeout=60).status_code == 200
+            assert httpx.post(f"{url}/generate", json={"caption": "a", "n": 16}, timeout=60).status_code == 200
+            assert resident_kilobytes(process.pid) <= LARGEST_RESIDENT_KILOBYTES
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(START_SECONDS)
+            reader.join()
+    imported = {line.rsplit("|", 1)[1].strip() for line in log if line.startswith("import time:")}
+    assert "proxy.service" in imported
+    assert [name for name in imported if re.match(r"(tensorflow|keras|keras_cv|export)(\.|$)", name)] == []
+    assert any("Application shutdown complete" in line for line in log)
+    assert not any("Traceback" in line for line in log)

@@ -1,0 +1,54 @@
+"""Settings come from EASEL_ variables, and a wrong one is named."""
+
+import pytest
+from pydantic import ValidationError
+
+from proxy.__main__ import main
+from proxy.settings import Settings
+
+
+def test_the_defaults() -> None:
+    settings = Settings()
+    assert settings.model_server_url == "http://127.0.0.1:8501"
+    assert settings.families == ("emoji",)
+    assert (settings.host, settings.port) == ("127.0.0.1", 5000)
+
+
+def test_every_field_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EASEL_MODEL_SERVER_URL", "http://models:8501/")
+    monkeypatch.setenv("EASEL_FAMILIES", "sd-v1, emoji,")
+    monkeypatch.setenv("EASEL_PORT", "8080")
+    monkeypatch.setenv("EASEL_STEPS_PER_CALL", "1")
+    settings = Settings()
+    assert settings.model_server_url == "http://models:8501"
+    assert settings.families == ("sd-v1", "emoji")
+    assert settings.port == 8080
+    assert settings.steps_per_call == 1
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("EASEL_MODEL_SERVER_URL", "ftp://x"),
+        ("EASEL_MODEL_SERVER_URL", "nowhere"),
+        ("EASEL_FAMILIES", ","),
+        ("EASEL_FAMILIES", "emoji,../x"),
+        ("EASEL_FAMILIES", "emoji,emoji"),
+        ("EASEL_PORT", "70000"),
+        ("EASEL_STEPS_PER_CALL", "0"),
+        ("EASEL_ROWS_PER_CALL", "0"),
+        ("EASEL_CALL_TIMEOUT_SECONDS", "0"),
+        ("EASEL_CALL_TIMEOUT_SECONDS", "inf"),
+        ("EASEL_LOG_LEVEL", "loud"),
+    ],
+)
+def test_a_wrong_setting_is_named_at_start(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(name, value)
+    with pytest.raises(ValidationError):
+        Settings()
+    assert main() == 2
+    complaint = capsys.readouterr().err
+    assert complaint.startswith(f"{name}: received ")
+    assert value.split(",")[-1] in complaint
