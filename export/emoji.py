@@ -52,7 +52,7 @@ def text_encoder(
 
 
 def diffusion_model() -> keras.Model:
-    """Return the U-Net: latent (B, 16, 16, 4), timestep_embedding (B, 320), context (B, 77, 128) -> noise (B, 16, 16, 4).
+    """Return the U-Net: latent (B, 16, 16, 4), timestep_embedding (B, 320), context (B, 77, 128) -> noise like latent.
 
     Two things are added to Stable Diffusion's design, without which a network this small learns which picture a
     caption means far more slowly: the last token's context joins the timestep embedding, and a projection of it is
@@ -107,7 +107,7 @@ def decoder() -> keras.Model:
 
 
 def image_encoder() -> keras.Model:
-    """Return the encoder that training needs: picture (B, 128, 128, 3) -> latent (B, 16, 16, 4) before normalisation."""
+    """Return what training needs: picture (B, 128, 128, 3) -> latent (B, 16, 16, 4), not normalised yet."""
     picture = keras.Input((PICTURE_SIZE, PICTURE_SIZE, 3), name="picture")
     x = layers.Conv2D(128, 3, padding="same", name="stem")(_space_to_depth(picture, 8))
     for index in range(2):

@@ -39,7 +39,7 @@ def demo(options: argparse.Namespace) -> int:
             return 1
         options.output.write_bytes(response.content)
         seconds = time.perf_counter() - started
-        print(f"{options.output}: {options.caption!r} in {seconds:.1f} s, seed {response.headers['x-seed']}")
+        print(f"{options.output}: {options.caption!r} in {seconds:.1f} s, seed {response.headers['Easel-Seed']}")
     return 0
 
 

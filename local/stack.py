@@ -9,7 +9,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -48,7 +48,11 @@ class Stack:
 
 @contextmanager
 def running_stack(
-    models_config: Path, *, proxy_port: int = 0, model_server_port: int = 0, environment: Mapping[str, str] | None = None
+    models_config: Path,
+    *,
+    proxy_port: int = 0,
+    model_server_port: int = 0,
+    environment: Mapping[str, str] | None = None,
 ) -> Iterator[Stack]:
     """Start the model server and the proxy, yield when the proxy is ready, and stop both at the end.
 
@@ -66,9 +70,7 @@ def running_stack(
     model_server_url = f"http://127.0.0.1:{model_server_port}"
     settings = {"EASEL_MODEL_SERVER_URL": model_server_url, "EASEL_PORT": str(proxy_port), **(environment or {})}
     with (
-        _process(
-            "model_server", f"--rest_api_port={model_server_port}", f"--model_config_file={models_config}"
-        ) as model_server,
+        model_server_process(models_config, model_server_port) as model_server,
         _process("proxy", environment=settings) as proxy,
     ):
         stack = Stack(f"http://127.0.0.1:{proxy_port}", model_server_url, proxy, model_server)
@@ -81,6 +83,11 @@ def free_port() -> int:
     with socket.socket() as probe:
         probe.bind(("127.0.0.1", 0))
         return int(probe.getsockname()[1])
+
+
+def model_server_process(models_config: Path, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
+    """Run the embedded model server inside a `with` block; it may not be ready yet when the block begins."""
+    return _process("model_server", f"--rest_api_port={port}", f"--model_config_file={models_config}")
 
 
 @contextmanager

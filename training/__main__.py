@@ -1,4 +1,4 @@
-"""`python -m training`: makes the bundled emoji weights, in three stages, resuming where it was interrupted."""
+"""`python -m training`: makes the bundled emoji weights, in four stages, resuming where it was interrupted."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import numpy as np
 
 from export import emoji
 from proxy.tokenizer import Tokenizer
-from training.autoencoder import train_autoencoder
+from training.autoencoder import refine_decoder, train_autoencoder
 from training.bundle import bundle
 from training.captions import sample_caption
 from training.diffusion import Contexts, train_diffusion_model
@@ -38,16 +38,16 @@ def main() -> None:
     vocabulary = Vocabulary(pictures, tokenizer)
     print(f"{len(pictures)} pictures, {len(vocabulary.tokens)} tokens, backend {keras.backend.backend()}", flush=True)
 
-    print("Stage 1 of 3: autoencoder", flush=True)
+    print("Stage 1 of 4: autoencoder", flush=True)
     image_encoder, decoder = train_autoencoder(pixels, options.autoencoder_epochs, options.runs / "autoencoder")
     latents = image_encoder.predict(pixels.astype(np.float32) / 127.5 - 1, batch_size=64, verbose=0)
-    print("Stage 2 of 3: text encoder", flush=True)
+    print("Stage 2 of 4: text encoder", flush=True)
     trained_rows = train_text_encoder(
         pictures, vocabulary, tokenizer, options.text_epochs, options.runs / "text_encoder"
     )
     text_encoder = _over_whole_vocabulary(trained_rows, vocabulary)
     keras.config.set_dtype_policy(options.precision)
-    print("Stage 3 of 3: diffusion model", flush=True)
+    print("Stage 3 of 4: diffusion model", flush=True)
     random = np.random.default_rng(2)
     captions = [
         sample_caption(entry, random, vocabulary.unknown_words)
@@ -63,6 +63,8 @@ def main() -> None:
     diffusion_model = train_diffusion_model(
         latents, contexts, options.diffusion_epochs, options.runs / "diffusion_model"
     )
+    print("Stage 4 of 4: decoder", flush=True)
+    refine_decoder(decoder, latents, pixels, options.decoder_epochs, options.runs / "decoder")
     for model in (text_encoder, diffusion_model, decoder):
         path = options.output / f"{model.name}.npz"
         print(f"{path}: {bundle(model, path) / 1e6:.2f} MB", flush=True)
@@ -99,7 +101,8 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--precision", default="mixed_bfloat16", choices=["float32", "mixed_bfloat16"])
     parser.add_argument("--autoencoder-epochs", type=int, default=55)
     parser.add_argument("--text-epochs", type=int, default=250)
-    parser.add_argument("--diffusion-epochs", type=int, default=64, help="of 8 passes each (%(default)s)")
+    parser.add_argument("--diffusion-epochs", type=int, default=40, help="of 8 passes each (%(default)s)")
+    parser.add_argument("--decoder-epochs", type=int, default=45)
     return parser.parse_args()
 
 

@@ -14,7 +14,7 @@ NEWEST_EMOJI_VERSION = 15  # what the font draws
 # People's many variants look alike at this size; flags and signs are all text.
 GROUPS = ("smileys-emotion", "animals-nature", "food-drink", "travel-places", "activities", "objects", "symbols")
 SYMBOLS = ("geometric",)
-CLOCK_FACES = ("o’clock", "-thirty")
+CLOCK_FACES = ("o\u2019clock", "-thirty")
 
 
 def main() -> None:
@@ -43,7 +43,7 @@ def _wanted(entry: dict[str, Any], group: str, subgroup: str) -> bool:
 
 
 def _plain(text: str) -> str:
-    return text.replace("’", "'").lower()
+    return text.replace("\u2019", "'").lower()
 
 
 if __name__ == "__main__":

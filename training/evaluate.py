@@ -51,7 +51,8 @@ def nearest(pictures: np.ndarray, gallery: Sequence[Entry]) -> np.ndarray:
     known = np.stack([entry.pixels for entry in gallery]).reshape(len(gallery), -1).astype(np.float32)
     asked = pictures.reshape(len(pictures), -1).astype(np.float32)
     distances = (known**2).sum(axis=1)[None] - 2 * asked @ known.T
-    return distances.argsort(axis=1)
+    places: np.ndarray = distances.argsort(axis=1)
+    return places
 
 
 def contact_sheet(pictures: Sequence[np.ndarray], captions: Sequence[str]) -> Image.Image:
@@ -83,15 +84,15 @@ def _report_held_out(client: httpx.Client, things: Sequence[Entry], held_out: Se
     found = [gallery[places[0]] for places in nearest(drawn, gallery)]
     colour = np.mean([entry.colour == match.colour for entry, match in zip(held_out, found, strict=True)])
     shape = np.mean([entry.thing == match.thing for entry, match in zip(held_out, found, strict=True)])
-    print(f"{len(held_out)} held-out coloured things of {len(gallery)}: right colour {colour:.1%} (target 70 %), ", end="")
-    print(f"right shape {shape:.1%} (target 50 %)", flush=True)
+    print(f"{len(held_out)} held-out coloured things, gallery of {len(gallery)} coloured things:", end=" ")
+    print(f"right colour {colour:.1%} (target 70 %), right shape {shape:.1%} (target 50 %)", flush=True)
     return drawn
 
 
 def _print_ranks(what: str, ranks: np.ndarray, own: np.ndarray, target: str) -> None:
     first = np.mean(ranks[:, 0] == own)
     five = np.mean((ranks[:, :5] == own[:, None]).any(axis=1))
-    print(f"{what}, gallery of {ranks.shape[1]}: nearest is its own {first:.1%}, in top 5 {five:.1%} ({target})", flush=True)
+    print(f"{what}, gallery of {ranks.shape[1]}: nearest {first:.1%}, in top 5 {five:.1%} ({target})", flush=True)
 
 
 def _draw(client: httpx.Client, captions: Sequence[str], what: str) -> np.ndarray:

@@ -12,7 +12,12 @@ EMA_MOMENTUM = 0.998
 
 
 def fit(
-    model: keras.Model, batches: keras.utils.PyDataset, epochs: int, folder: Path, learning_rate: float, **compiling: Any
+    model: keras.Model,
+    batches: keras.utils.PyDataset,
+    epochs: int,
+    folder: Path,
+    learning_rate: float,
+    **compiling: Any,
 ) -> None:
     """Fit a model, or finish a fit that was interrupted; its weights end as their moving average.
 
@@ -42,7 +47,7 @@ def fit(
         keras.callbacks.BackupAndRestore(folder / "backup"),
         keras.callbacks.CSVLogger(folder / "log.csv", append=True),
     ]
-    model.fit(batches, epochs=epochs, callbacks=callbacks, verbose=2)
+    model.fit(batches, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=2)
     partial = finished.with_suffix(".partial.weights.h5")
     model.save_weights(partial)
     partial.rename(finished)

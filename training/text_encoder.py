@@ -1,7 +1,7 @@
 """Stage 2: the text encoder, which learns to describe pictures in the way CLIP's does, before any picture is drawn.
 
-Its last token's context must predict what a picture looks like (a short code of its shapes and colours) and tell it from
-all others. The diffusion model then finds in the context what it needs, instead of having to teach it.
+Its last token's context must predict what a picture looks like (a short code of its shapes and colours) and tell it
+from all others. The diffusion model then finds in the context what it needs, instead of having to teach it.
 """
 
 from __future__ import annotations
@@ -78,12 +78,12 @@ def train_text_encoder(
 
 def code_loss(codes: np.ndarray) -> Any:
     """Return the loss of (picture index, predicted code): distance to the picture's code, and which picture it is."""
-    unit_codes = codes / np.linalg.norm(codes, axis=1, keepdims=True)
+    unit_codes = (codes / np.linalg.norm(codes, axis=1, keepdims=True)).T
 
     def loss(index: Any, code: Any) -> Any:
         index = ops.cast(ops.reshape(index, (-1,)), "int32")
         distance = ops.mean(ops.square(code - ops.take(ops.convert_to_tensor(codes), index, axis=0)))
-        logits = ops.matmul(ops.normalize(code, axis=-1), ops.transpose(ops.convert_to_tensor(unit_codes))) / TEMPERATURE
+        logits = ops.matmul(ops.normalize(code, axis=-1), ops.convert_to_tensor(unit_codes)) / TEMPERATURE
         which = ops.mean(keras.losses.sparse_categorical_crossentropy(index, logits, from_logits=True))
         return distance + 0.2 * which
 
@@ -103,7 +103,8 @@ def _principal(features: np.ndarray, width: int) -> np.ndarray:
     centred = features.astype(np.float64) - features.mean(axis=0)
     left, singular, _ = np.linalg.svd(centred, full_matrices=False)
     projected = left[:, :width] * np.sqrt(singular[:width])
-    return (projected / projected.std()).astype(np.float32)
+    code: np.ndarray = (projected / projected.std()).astype(np.float32)
+    return code
 
 
 @keras.saving.register_keras_serializable("easel")
@@ -111,6 +112,7 @@ class FirstRowZero(keras.constraints.Constraint):
     """Keeps row 0 of an embedding, the unknown token's, at zero."""
 
     def __call__(self, table: Any) -> Any:
+        """(R, W) -> the same with row 0 zero."""
         rows = ops.shape(table)[0]
         return table * ops.cast(ops.expand_dims(ops.arange(rows) > 0, 1), table.dtype)
 

@@ -1,0 +1,71 @@
+"""What `make demo` and `make serve` run: one picture and out, or serving until it is told to stop."""
+
+import io
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import httpx
+import pytest
+from PIL import Image
+
+from local.stack import free_port
+
+START_SECONDS = 90
+
+
+def test_demo_writes_a_picture(models_config: Path, tmp_path: Path) -> None:
+    """The picture is there, holds its caption, and no process stays behind."""
+    output = tmp_path / "heart.png"
+    command = ["demo", "--caption", "red heart", "--output", str(output), "--seed", "3"]
+    done = subprocess.run(_local(models_config, *command), capture_output=True, text=True, check=True)
+    assert "red heart" in done.stdout
+    assert "seed 3" in done.stdout
+    with Image.open(io.BytesIO(output.read_bytes())) as picture:
+        assert picture.size == (128, 128)
+        assert picture.text["caption"] == "red heart"
+
+
+def test_demo_without_models_says_so(tmp_path: Path) -> None:
+    """A missing models.config ends in a message and a status, not in a time-out."""
+    done = subprocess.run(_local(tmp_path / "models.config", "demo"), capture_output=True, text=True, check=False)
+    assert done.returncode == 1
+    assert "models.config" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+def test_serve_stops_both_processes(models_config: Path, stop: signal.Signals) -> None:
+    """After Ctrl-C or SIGTERM both ports are free again and the status is 0."""
+    port, model_server_port = free_port(), free_port()
+    ports = ["--port", str(port), "--model-server-port", str(model_server_port)]
+    serving = subprocess.Popen(_local(models_config, "serve", *ports), process_group=0)
+    try:
+        _wait_until_ready(f"http://127.0.0.1:{port}/readyz", serving)
+        os.kill(serving.pid, stop)
+        assert serving.wait(30) == 0
+    finally:
+        serving.kill()
+    for address in (port, model_server_port):
+        with pytest.raises(httpx.ConnectError):
+            httpx.get(f"http://127.0.0.1:{address}/")
+
+
+def _local(models_config: Path, *arguments: str) -> list[str]:
+    return [sys.executable, "-m", "local", "--models-config", str(models_config), *arguments]
+
+
+def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline:
+        assert process.poll() is None, "it ended before it was ready"
+        try:
+            if httpx.get(url).is_success:
+                return
+        except httpx.TransportError:
+            pass
+        time.sleep(0.1)
+    raise AssertionError("it was not ready in time")

@@ -1,0 +1,39 @@
+"""The proxy says what is missing while the model server is away, and goes on when it is back."""
+
+import time
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+
+from local.stack import model_server_process, running_stack
+
+REQUEST = {"caption": "rocket", "steps": 5, "seed": 1}
+RECOVERY_SECONDS = 60
+
+
+def test_a_killed_model_server_is_named_and_its_return_is_noticed(models_config: Path) -> None:
+    """503 with the model's name while it is away; the same picture as before when it is back."""
+    with running_stack(models_config) as stack, httpx.Client(base_url=stack.url, timeout=60) as client:
+        before = client.get("/generate", params=REQUEST).raise_for_status().content
+        stack.model_server.kill()
+        stack.model_server.wait()
+
+        refused = client.get("/generate", params=REQUEST)
+        assert refused.status_code == 503
+        assert "emoji_" in refused.json()["error"]["message"]
+        unready = client.get("/readyz")
+        assert unready.status_code == 503
+        assert "emoji_text_encoder" in unready.text
+        assert client.get("/healthz").status_code == 200
+
+        with model_server_process(models_config, urlsplit(stack.model_server_url).port or 0):
+            _wait_until_ready(client)
+            assert client.get("/generate", params=REQUEST).raise_for_status().content == before
+
+
+def _wait_until_ready(client: httpx.Client) -> None:
+    deadline = time.monotonic() + RECOVERY_SECONDS
+    while client.get("/readyz").status_code != 200:
+        assert time.monotonic() < deadline, "the proxy did not notice that the model server is back"
+        time.sleep(0.2)
