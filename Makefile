@@ -11,10 +11,10 @@ EXPORT_OPTIONS ?=
 PORT ?= 5000
 
 RUNTIME := export/requirements.txt model_server/requirements.txt proxy/requirements.txt
-ROOMS := export local model_server proxy training
+ROOMS := benchmarks export local model_server proxy training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve export evaluate train test test-full lint format requirements clean
+.PHONY: help setup demo serve export evaluate bench train test test-full lint format requirements clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -49,6 +49,10 @@ export: $(VENV)/.runtime ## Export FAMILY=emoji|sd-v1|sd-v2 with EXPORT_OPTIONS=
 evaluate: $(VENV)/.development ## Measure how well the emoji family draws what captions say
 	$(BIN)/python -m export emoji --if-missing
 	$(BIN)/python -m training.evaluate
+
+bench: $(VENV)/.development ## Measure seconds a picture and memory
+	$(BIN)/python -m export emoji --if-missing
+	$(BIN)/python -m benchmarks.pictures
 
 train: $(VENV)/.development ## Train the emoji family's weights anew; resumes after an interruption
 	$(BIN)/python -m training
