@@ -15,7 +15,8 @@ from pathlib import Path
 
 import httpx
 
-READY_SECONDS = 120.0
+READY_SECONDS = 600.0  # a full-size family loads for minutes
+CALL_MILLISECONDS = 600_000  # on a CPU, a call of a full-size family takes minutes too
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
 
@@ -87,7 +88,12 @@ def free_port() -> int:
 
 def model_server_process(models_config: Path, port: int) -> AbstractContextManager[subprocess.Popen[bytes]]:
     """Run the embedded model server inside a `with` block; it may not be ready yet when the block begins."""
-    return _process("model_server", f"--rest_api_port={port}", f"--model_config_file={models_config}")
+    return _process(
+        "model_server",
+        f"--rest_api_port={port}",
+        f"--model_config_file={models_config}",
+        f"--rest_api_timeout_in_ms={CALL_MILLISECONDS}",
+    )
 
 
 @contextmanager
