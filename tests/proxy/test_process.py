@@ -1,5 +1,6 @@
 """python -m proxy as a process of its own, over a real socket."""
 
+import contextlib
 import os
 import re
 import signal
@@ -22,8 +23,13 @@ LARGEST_RESIDENT_KILOBYTES = 150_000
 
 
 @pytest.fixture
-def model_server() -> Iterator[str]:
-    with serve(FakeModelServer()) as server:
+def fake() -> FakeModelServer:
+    return FakeModelServer()
+
+
+@pytest.fixture
+def model_server(fake: FakeModelServer) -> Iterator[str]:
+    with serve(fake) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         yield f"http://127.0.0.1:{server.server_address[1]}"
@@ -56,10 +62,12 @@ def resident_kilobytes(pid: int) -> int:
     return int(found[1])
 
 
-def test_it_draws_stays_small_never_imports_tensorflow_and_stops_cleanly(model_server: str) -> None:
+@contextlib.contextmanager
+def running_proxy(model_server: str, *options: str) -> Iterator[tuple[str, int, list[str]]]:
+    """The proxy's address, its process and the lines it logs, which are complete after the block."""
     port = free_port()
     environment = {**os.environ, "EASEL_MODEL_SERVER_URL": model_server, "EASEL_PORT": str(port)}
-    command = [sys.executable, "-X", "importtime", "-m", "proxy"]
+    command = [sys.executable, *options, "-m", "proxy"]
     with subprocess.Popen(
         command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
     ) as process:
@@ -67,20 +75,47 @@ def test_it_draws_stays_small_never_imports_tensorflow_and_stops_cleanly(model_s
         reader = threading.Thread(target=lambda: log.extend(process.stderr or []))
         reader.start()
         try:
-            url = f"http://127.0.0.1:{port}"
-            wait_until_healthy(url, process)
-            assert httpx.get(f"{url}/readyz").json() == {"status": "ready"}
-            for file_format in ("png", "jpeg", "webp"):
-                asked = {"caption": "red heart", "n": 4, "steps": 20, "format": file_format}
-                assert httpx.get(f"{url}/generate", params=asked, timeout=60).status_code == 200
-            assert httpx.post(f"{url}/generate", json={"caption": "a", "n": 16}, timeout=60).status_code == 200
-            assert resident_kilobytes(process.pid) <= LARGEST_RESIDENT_KILOBYTES
+            wait_until_healthy(f"http://127.0.0.1:{port}", process)
+            yield f"http://127.0.0.1:{port}", process.pid, log
         finally:
             process.send_signal(signal.SIGTERM)
             process.wait(START_SECONDS)
             reader.join()
+
+
+def test_it_draws_stays_small_never_imports_tensorflow_and_stops_cleanly(model_server: str) -> None:
+    with running_proxy(model_server, "-X", "importtime") as (url, pid, log):
+        assert httpx.get(f"{url}/readyz").json() == {"status": "ready"}
+        for file_format in ("png", "jpeg", "webp"):
+            asked = {"caption": "red heart", "n": 4, "steps": 20, "format": file_format}
+            assert httpx.get(f"{url}/generate", params=asked, timeout=60).status_code == 200
+        assert httpx.post(f"{url}/generate", json={"caption": "a", "n": 16}, timeout=60).status_code == 200
+        assert resident_kilobytes(pid) <= LARGEST_RESIDENT_KILOBYTES
     imported = {line.rsplit("|", 1)[1].strip() for line in log if line.startswith("import time:")}
     assert "proxy.service" in imported
     assert [name for name in imported if re.match(r"(tensorflow|keras|keras_cv|export)(\.|$)", name)] == []
     assert any("Application shutdown complete" in line for line in log)
+    assert not any("Traceback" in line for line in log)
+
+
+def test_a_client_that_hangs_up_stops_the_work(model_server: str, fake: FakeModelServer) -> None:
+    """Of thirty denoising calls, those after the hang-up are never made."""
+    denoising = threading.Event()
+
+    def slow(_method: str, path: str) -> None:
+        if path.endswith("diffusion_model:predict"):
+            denoising.set()
+            time.sleep(0.2)
+
+    fake.override = slow
+    with running_proxy(model_server) as (url, _, log):
+        with pytest.raises(httpx.ReadTimeout):
+            httpx.get(f"{url}/generate", params={"caption": "a", "steps": 150}, timeout=1)
+        assert denoising.is_set()
+        time.sleep(1)
+        made = len(fake.calls)
+        time.sleep(1)
+        assert len(fake.calls) == made < 30
+        fake.override = lambda _method, _path: None
+        assert httpx.get(f"{url}/generate", params={"caption": "a"}, timeout=60).status_code == 200
     assert not any("Traceback" in line for line in log)
