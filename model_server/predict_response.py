@@ -24,10 +24,9 @@ def write_response(outputs: Mapping[str, NDArray[Any]], types: Mapping[str, Tens
     """
     if not outputs:
         raise InvalidArgumentError("Cannot convert empty tensor map to JSON")
-    if row_format:
-        _check_rows(outputs)
     if not row_format:
         return _document("outputs", _item(outputs, types))
+    _check_rows(outputs)
     if len(outputs) == 1:
         return _document("predictions", _item(outputs, types))
     batch_size = len(next(iter(outputs.values())))

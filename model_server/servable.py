@@ -1,20 +1,17 @@
-"""One loaded version of a model: a TF1 session, as TensorFlow Serving holds it, and a callable a signature."""
+"""One loaded version of a model: a TF1 session, as TensorFlow Serving holds it, which runs its signatures."""
 
 import copy
 import gc
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from model_server.errors import InvalidArgumentError, LoadError, RunError
+from model_server.errors import InvalidArgumentError, LoadError, RunError, code_name
 from model_server.signatures import DEFAULT_SIGNATURE, Signature
-from model_server.tensorflow_runtime import config_pb2, tf
-
-Run = Callable[..., Sequence[NDArray[Any]]]
+from model_server.tensorflow_runtime import pywrap_tf_session, tf
 
 
 @dataclass(frozen=True)
@@ -32,10 +29,9 @@ class Servable:
     def __init__(self, session: Any, signature_protos: Mapping[str, Any], options: SessionOptions) -> None:
         self.signature_protos = signature_protos
         self._session = session
-        self._options = options
+        self._time_limit = _time_limit(options.timeout_milliseconds)
         self._signatures = {name: Signature.from_proto(name, proto) for name, proto in signature_protos.items()}
-        self._runs: dict[str, Run] = {}
-        self._lock = threading.Lock()
+        self._found: dict[str, tuple[list[Any], list[Any]]] = {}
 
     @classmethod
     def load(cls, path: str, options: SessionOptions) -> "Servable":
@@ -48,9 +44,10 @@ class Servable:
         session = tf.Session(graph=tf.Graph(), config=config)
         try:
             meta_graph = tf.saved_model.loader.load(session, [tf.saved_model.tag_constants.SERVING], path)
+            session._extend_graph()
         except tf.errors.OpError as error:
             session.close()
-            raise LoadError(error.message, RunError("", error.error_code).code) from error
+            raise LoadError(error.message, code_name(error.error_code)) from error
         except OSError as error:
             session.close()
             raise LoadError(str(error), "NOT_FOUND") from error
@@ -69,43 +66,46 @@ class Servable:
         except KeyError:
             raise InvalidArgumentError(f'Serving signature name: "{wanted}" not found in signature def') from None
 
-    def predict(self, signature: Signature, inputs: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    def predict(
+        self, signature: Signature, inputs: Mapping[str, NDArray[Any]], *, has_time_limit: bool = True
+    ) -> dict[str, NDArray[Any]]:
         """Run the signature. Raises RunError with TensorFlow's own message and code."""
         signature.check_predictable(set(inputs))
-        run = self._run(signature)
+        feeds, fetches = self._tensors(signature)
+        feed = dict(zip(feeds, (inputs[alias] for alias in signature.input_tensors), strict=True))
+        limit = self._time_limit if has_time_limit else None
         try:
-            outputs = run(*(inputs[alias] for alias in signature.input_tensors))
+            # `Session.run` would check shapes against the placeholders, which TensorFlow Serving does not: this is the
+            # call below it. (A callable would not do either: its time limit is fixed, and warm-up must have none.)
+            outputs = self._session._call_tf_sessionrun(limit, feed, fetches, [], None)
         except tf.errors.OpError as error:
             raise RunError(error.message, error.error_code) from error
         return dict(zip(signature.output_tensors, map(_as_array, outputs), strict=True))
 
     def close(self) -> None:
         """Free the session and its memory. No request may be running."""
-        self._runs.clear()
         self._session.close()
         self._session = None
         gc.collect()
 
-    def _run(self, signature: Signature) -> Run:
-        """The session's callable for a signature, made at its first use.
+    def _tensors(self, signature: Signature) -> tuple[list[Any], list[Any]]:
+        """The graph's tensors behind a signature's inputs and outputs."""
+        found = self._found.get(signature.name)
+        if found is None:
+            graph = self._session.graph
+            feeds, fetches = (
+                [graph.get_tensor_by_name(name)._as_tf_output() for name in names.values()]
+                for names in (signature.input_tensors, signature.output_tensors)
+            )
+            found = self._found[signature.name] = (feeds, fetches)
+        return found
 
-        `Session.make_callable` and `Session.run` check shapes against the placeholders, which TensorFlow Serving does
-        not; the callable from options below them is what it uses itself.
-        """
-        with self._lock:
-            run = self._runs.get(signature.name)
-            if run is None:
-                run = self._runs[signature.name] = self._make_callable(signature)
-        return run
 
-    def _make_callable(self, signature: Signature) -> Run:
-        options = config_pb2.CallableOptions(
-            feed=signature.input_tensors.values(),
-            fetch=signature.output_tensors.values(),
-            run_options=tf.RunOptions(timeout_in_ms=self._options.timeout_milliseconds),
-        )
-        run: Run = self._session._make_callable_from_options(options)
-        return run
+def _time_limit(milliseconds: int) -> Any:
+    """Run options as TensorFlow's C interface takes them; None for no limit."""
+    if milliseconds <= 0:
+        return None
+    return pywrap_tf_session.TF_NewBufferFromString(tf.RunOptions(timeout_in_ms=milliseconds).SerializeToString())
 
 
 def _as_array(output: Any) -> NDArray[Any]:

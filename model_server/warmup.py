@@ -56,4 +56,6 @@ def _replay(servable: Servable, record: Any) -> None:
         inputs = {name: tf.make_ndarray(tensor) for name, tensor in request.inputs.items()}
     except (TypeError, ValueError) as error:
         raise InvalidArgumentError(f"tensor parsing error: {error}") from error
-    servable.predict(servable.signature(request.model_spec.signature_name), inputs)
+    signature = servable.signature(request.model_spec.signature_name)
+    # The first run of a large graph may take longer than any request should.
+    servable.predict(signature, inputs, has_time_limit=False)

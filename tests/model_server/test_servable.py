@@ -82,6 +82,18 @@ def test_warm_up_replays_every_record(models: Path, tmp_path: Path) -> None:
     servable.close()
 
 
+def test_warm_up_has_no_time_limit(models: Path, tmp_path: Path) -> None:
+    """The time-out of requests does not cut a warm-up short."""
+    copy_version(models / "slow" / "1", tmp_path / "1")
+    servable = Servable.load(str(tmp_path / "1"), SessionOptions(1, 1, timeout_milliseconds=50))
+    with pytest.raises(RunError) as failed:
+        servable.predict(servable.signature(""), {"x": np.array([2**31 - 1], np.int32)})
+    assert failed.value.code == "DEADLINE_EXCEEDED"
+    write_warmup(tmp_path / "1", warmup_record(x=[50_000]))
+    assert warm_up(servable, tmp_path / "1") == 1
+    servable.close()
+
+
 @pytest.mark.parametrize(
     ("records", "message"),
     [
