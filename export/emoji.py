@@ -63,7 +63,7 @@ def diffusion_model() -> keras.Model:
     context = keras.Input((MAX_TOKENS, CONTEXT_WIDTH), name="context")
     fine, coarse = UNET_WIDTHS
 
-    caption = layers.Lambda(lambda c: c[:, -1], output_shape=(CONTEXT_WIDTH,), name="caption")(context)
+    caption = context[:, -1]
     condition = _condition(timestep_embedding, caption)
 
     x = _space_to_depth(latent, 2)
