@@ -1,8 +1,6 @@
 """The HTTP server under the application: a bound socket, keep-alive, and an orderly stop."""
 
 import socket
-from collections.abc import Iterator
-from contextlib import contextmanager
 
 import uvicorn
 
@@ -26,18 +24,14 @@ def bind(host: str, port: int) -> socket.socket:
         raise StartError(f"cannot listen on {host}:{port}: {error.strerror or error}") from error
 
 
-class _Server(uvicorn.Server):
-    @contextmanager
-    def capture_signals(self) -> Iterator[None]:
-        """Leave signals alone: uvicorn would raise them again at the end, and the exit status would not be 0."""
-        yield
-
-
 class Listener:
-    """Serves the application on a socket until `stop`, and lets requests that are under way finish."""
+    """Serves the application on a socket until `stop` or a signal, and lets requests that are under way finish.
+
+    While it runs, uvicorn holds SIGTERM and SIGINT; at the end it raises what came again, for the handlers before it.
+    """
 
     def __init__(self, application: Application) -> None:
-        self._server = _Server(
+        self._server = uvicorn.Server(
             uvicorn.Config(
                 application,
                 lifespan="off",

@@ -98,6 +98,20 @@ def test_available_only_after_warm_up(living: Living) -> None:
     assert living.process.request("POST", "/v1/models/m:predict", b'{"inputs": [1]}').json == {"outputs": [1]}
 
 
+def test_an_old_version_goes_after_its_last_request(living: Living) -> None:
+    """A request that is under way when its version is replaced runs to its end on that version."""
+    copy_version(living.versions / "slow", living.root / "m" / "5")
+    living.wait_for({5: "AVAILABLE", 1: "END"})
+    with ThreadPoolExecutor(1) as pool:
+        under_way = pool.submit(living.process.predict, "m", {"inputs": [800_000]})
+        time.sleep(0.3)
+        copy_version(living.versions / "2", living.root / "m" / "6")
+        living.wait_for({6: "AVAILABLE", 5: "UNLOADING", 1: "END"})
+        assert living.ask().json == {"outputs": [4.0]}
+        assert under_way.result().json == {"outputs": [800_000]}
+    living.wait_for({6: "AVAILABLE", 5: "END", 1: "END"})
+
+
 def test_a_broken_version_is_tried_again_and_given_up(living: Living) -> None:
     """LOADING while it is tried, then END with the reason, and the older version serves on."""
     copy_version(living.versions / "broken", living.root / "m" / "2")

@@ -113,7 +113,7 @@ def test_the_init_signature_has_no_inputs(server: ServerProcess) -> None:
     assert (answer.status, answer.error) == (400, "Failed to get input map for signature: __saved_model_init_op")
 
 
-@pytest.mark.parametrize("value", ["text", [], [[]], [["a", "é"], ["", "d"]], [{"b64": "AAA="}]])
+@pytest.mark.parametrize("value", ["text", [], [[]], [["a", "é"], ["", "d"]], [{"b64": "AAA="}], {"b64": "YQAA"}])
 def test_strings_of_any_shape(server: ServerProcess, value: Any) -> None:
     """A string tensor may be a scalar, empty, or of higher rank than the signature says."""
     answer = server.predict("raw_bytes", {"signature_name": "echo", "inputs": value})
