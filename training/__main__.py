@@ -102,7 +102,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--autoencoder-epochs", type=int, default=55)
     parser.add_argument("--text-epochs", type=int, default=250)
     parser.add_argument("--diffusion-epochs", type=int, default=40, help="of 8 passes each (%(default)s)")
-    parser.add_argument("--decoder-epochs", type=int, default=45)
+    parser.add_argument("--decoder-epochs", type=int, default=25)
     return parser.parse_args()
 
 
