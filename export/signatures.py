@@ -177,10 +177,8 @@ def denoise_loop(
     """
     batch, steps = tf.shape(x)[0], tf.shape(timesteps)[1]
     scale = tf.reshape(guidance_scale, [batch, 1, 1, 1])
-    checks = [
-        tf.debugging.assert_equal(tf.shape(timesteps)[0], batch, "timesteps: one row for each latent"),
-        tf.debugging.assert_equal(tf.shape(coefficients)[:2], [batch, steps], "coefficients: a row for each timestep"),
-    ]
+    tf.debugging.assert_equal(tf.shape(timesteps)[0], batch, "timesteps: one row for each latent")
+    tf.debugging.assert_equal(tf.shape(coefficients)[:2], [batch, steps], "coefficients: a row for each timestep")
 
     def step(index: Tensor, x: Tensor, x0_before: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         embedding = timestep_embedding(timesteps[:, index])
@@ -191,10 +189,8 @@ def denoise_loop(
         x0 = p * x + q * noise
         return index + 1, a * x + b * x0 + c * x0_before, x0
 
-    with tf.control_dependencies(checks):
-        first = tf.constant(0)
     _, x, x0 = tf.while_loop(
-        lambda index, *_: index < steps, step, [first, x, x0], parallel_iterations=1, maximum_iterations=steps
+        lambda index, *_: index < steps, step, [tf.constant(0), x, x0], parallel_iterations=1, maximum_iterations=steps
     )
     return x, x0
 
