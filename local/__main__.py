@@ -28,7 +28,7 @@ def main() -> int:
 
 def demo(options: argparse.Namespace) -> int:
     """Serve, make one picture, write it, stop."""
-    with running_stack(options.models_config) as stack:
+    with running_stack(options.models_config, environment={"EASEL_LOG_LEVEL": "warning"}) as stack:
         started = time.perf_counter()
         parameters = {"caption": options.caption, "format": _format(options.output)}
         if options.seed is not None:

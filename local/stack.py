@@ -8,10 +8,11 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import httpx
 
@@ -115,19 +116,33 @@ def _process(
 
 
 def _wait_until_ready(stack: Stack) -> None:
+    """Wait for the model server's port, which opens when its models are loaded, and then for the proxy."""
     deadline = time.monotonic() + READY_SECONDS
-    answer = "no answer"
-    while time.monotonic() < deadline:
+    _poll(stack, deadline, lambda: _listens(stack.model_server_url))
+    _poll(stack, deadline, lambda: _answers(f"{stack.url}/readyz"))
+
+
+def _poll(stack: Stack, deadline: float, ready: Callable[[], bool]) -> None:
+    while not ready():
         for name, process in (("model server", stack.model_server), ("proxy", stack.proxy)):
             if process.poll() is not None:
                 raise StackError(f"The {name} ended with status {process.returncode} before it was ready.")
-        try:
-            response = httpx.get(f"{stack.url}/readyz", timeout=5)
-        except httpx.TransportError as error:
-            answer = repr(error)
-        else:
-            if response.is_success:
-                return
-            answer = response.text
+        if time.monotonic() > deadline:
+            raise StackError(f"{stack.url} was not ready after {READY_SECONDS:.0f} s.")
         time.sleep(POLL_SECONDS)
-    raise StackError(f"{stack.url} was not ready after {READY_SECONDS:.0f} s: {answer}")
+
+
+def _listens(url: str) -> bool:
+    address = urlsplit(url)
+    try:
+        socket.create_connection((address.hostname or "", address.port or 0), timeout=5).close()
+    except OSError:
+        return False
+    return True
+
+
+def _answers(url: str) -> bool:
+    try:
+        return httpx.get(url, timeout=5).is_success
+    except httpx.TransportError:
+        return False
