@@ -21,10 +21,13 @@ from tests.export.small import WIDTH
 Change = Callable[[Expectation], Expectation]
 
 
-def expectations(small_export: SmallExport, role: str) -> list[Expectation]:
-    """Return what the Keras network of the small family answers."""
-    model = small_export.keras[role]
-    return [Expectation(p.signature, p.inputs, p.compute()) for p in probes(role, model, WIDTH, SIZES)]
+@pytest.fixture(scope="module")
+def expectations(small_export: SmallExport) -> dict[str, list[Expectation]]:
+    """What the Keras networks of the small family answer, by role."""
+    return {
+        role: [Expectation(p.signature, p.inputs, p.compute()) for p in probes(role, model, WIDTH, SIZES)]
+        for role, model in small_export.keras.items()
+    }
 
 
 def description(served: dict[str, ServedModel], role: str) -> dict[str, Any]:
@@ -35,10 +38,12 @@ def description(served: dict[str, ServedModel], role: str) -> dict[str, Any]:
 
 
 @pytest.mark.parametrize("role", ["text_encoder", "diffusion_model", "decoder"])
-def test_a_right_model_passes(small_export: SmallExport, served: dict[str, ServedModel], role: str) -> None:
+def test_a_right_model_passes(
+    small_export: SmallExport, served: dict[str, ServedModel], expectations: dict[str, list[Expectation]], role: str
+) -> None:
     """The exported model is verified in every signature, and differs by rounding only."""
     seen: list[str] = []
-    asked = expectations(small_export, role)
+    asked = expectations[role]
     difference = verify(small_export.path(role), asked, description(served, role), TOLERANCES["float32"], seen.append)
     assert difference < (5e-3 if role == "decoder" else 1e-5)
     assert {*seen, "describe"} == set(served[role].signatures) - {"__saved_model_init_op"}
@@ -81,25 +86,34 @@ def _not_finite(expectation: Expectation) -> Expectation:
     ids=["plain", "raw", "size", "nan", "names", "shape", "signatures"],
 )
 def test_a_wrong_model_is_found(
-    small_export: SmallExport, served: dict[str, ServedModel], signature: str, change: Change, message: str
+    small_export: SmallExport,
+    served: dict[str, ServedModel],
+    expectations: dict[str, list[Expectation]],
+    signature: str,
+    change: Change,
+    message: str,
 ) -> None:
     """A model whose answers, names, shapes or signatures differ from what Keras says is an error."""
     role = "diffusion_model"
-    changed = [change(e) if e.signature == signature else e for e in expectations(small_export, role)]
+    changed = [change(e) if e.signature == signature else e for e in expectations[role]]
     with pytest.raises(VerificationError, match=message):
         verify(small_export.path(role), changed, description(served, role), TOLERANCES["float32"])
 
 
-def test_a_wrong_description_is_found(small_export: SmallExport, served: dict[str, ServedModel]) -> None:
+def test_a_wrong_description_is_found(
+    small_export: SmallExport, served: dict[str, ServedModel], expectations: dict[str, list[Expectation]]
+) -> None:
     """`describe` is compared too."""
     wrong = description(served, "decoder") | {"parameters": 1}
     with pytest.raises(VerificationError, match="describe answers"):
-        verify(small_export.path("decoder"), expectations(small_export, "decoder"), wrong, TOLERANCES["float32"])
+        verify(small_export.path("decoder"), expectations["decoder"], wrong, TOLERANCES["float32"])
 
 
-def test_a_picture_may_differ_by_one_level(small_export: SmallExport, served: dict[str, ServedModel]) -> None:
+def test_a_picture_may_differ_by_one_level(
+    small_export: SmallExport, served: dict[str, ServedModel], expectations: dict[str, list[Expectation]]
+) -> None:
     """Pixels that lie between two levels may round either way, but not further."""
-    asked = expectations(small_export, "decoder")
+    asked = expectations["decoder"]
     described = description(served, "decoder")
 
     def off_by(levels: int) -> list[Expectation]:
