@@ -35,13 +35,16 @@ $(VENV)/.development: tests/requirements.txt | $(VENV)/.runtime
 	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r tests/requirements.txt
 	touch $@
 
+# By the environment, so that the shell does not read what the caption says.
+export CAPTION OUTPUT
 demo: $(VENV)/.runtime ## Draw CAPTION="red heart" to OUTPUT=heart.png: sets up, exports, serves, generates, stops
 	@$(BIN)/python -m export emoji --if-missing
-	@$(BIN)/python -m local demo --caption "$(CAPTION)" --output "$(OUTPUT)"
+	@$(BIN)/python -m local demo --caption="$$CAPTION" --output="$$OUTPUT"
 
 serve: $(VENV)/.runtime ## Serve FAMILY=emoji at PORT=5000 by the embedded model server, until Ctrl-C
-	@$(BIN)/python -m export $(FAMILY) --if-missing $(EXPORT_OPTIONS)
-	@EASEL_FAMILIES=$(FAMILY) $(BIN)/python -m local serve --port $(PORT)
+	@if [ $(FAMILY) = emoji ] || [ -z "$(wildcard serving_models/$(FAMILY)/decoder/*)" ]; then \
+		$(BIN)/python -m export $(FAMILY) --if-missing $(EXPORT_OPTIONS); fi
+	@$(BIN)/python -m local --family $(FAMILY) serve --port $(PORT)
 
 export: $(VENV)/.runtime ## Export FAMILY=emoji|sd-v1|sd-v2 with EXPORT_OPTIONS="--weights-dir DIR --size 512x512"
 	$(BIN)/python -m export $(FAMILY) $(EXPORT_OPTIONS)
@@ -58,7 +61,7 @@ train: $(VENV)/.development ## Train the emoji family's weights anew; resumes af
 	$(BIN)/python -m training
 
 test: $(VENV)/.development ## Run the tests
-	$(BIN)/python -m pytest tests --ignore=tests/full
+	$(BIN)/python -m pytest tests --ignore=tests/full --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 test-full: $(VENV)/.development ## Compare the full-size network with KerasCV (12 GB of memory, tens of minutes)
 	$(BIN)/python -m pytest tests/full -s

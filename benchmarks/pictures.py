@@ -23,7 +23,10 @@ def main() -> None:
     parser.add_argument("--steps", type=int, default=20)
     options = parser.parse_args()
     started = time.perf_counter()
-    with running_stack(options.models_config) as stack, httpx.Client(base_url=stack.url, timeout=300) as client:
+    with (
+        running_stack(options.models_config) as stack,
+        httpx.Client(base_url=stack.url, timeout=300, trust_env=False) as client,
+    ):
         ready = time.perf_counter() - started
         seconds = [_draw(client, options.steps, seed) for seed in range(1 + PICTURES)]
         processes = {"proxy": stack.proxy, "model server": stack.model_server}

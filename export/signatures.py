@@ -98,8 +98,9 @@ def _text_encoder(call: Call) -> dict[str, Function]:
 
 def _decoder(call: Call, size: PictureSize) -> dict[str, Function]:
     def image(latent: Tensor) -> Tensor:
-        # As KerasCV converts: clipped, then truncated.
-        return tf.cast(tf.clip_by_value((call(latent) + 1) / 2 * 255, 0, 255), tf.uint8)
+        # As KerasCV converts: clipped, then truncated. A NaN would become black without a word.
+        picture = tf.debugging.check_numerics(call(latent), "the decoder's picture")
+        return tf.cast(tf.clip_by_value((picture + 1) / 2 * 255, 0, 255), tf.uint8)
 
     def serving_default(latent: Tensor) -> dict[str, Tensor]:
         return {"image": image(latent)}

@@ -5,22 +5,27 @@ from __future__ import annotations
 import argparse
 import signal
 import sys
-import time
+import tempfile
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 
 import httpx
 
-from local.stack import StackError, running_stack
+from local.stack import Stack, StackError, family_config, running_stack
+
+CALL_SECONDS = 600.0
 
 
 def main() -> int:
     """Run the command that was asked for and return the exit status."""
     options = _options()
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
+    for stop in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(stop, lambda *_: sys.exit(0))
     try:
         return int(options.command(options))
-    except StackError as error:
-        print(error, file=sys.stderr)
+    except (StackError, OSError, httpx.HTTPError) as error:
+        print(f"{type(error).__name__}: {error}", file=sys.stderr)
         return 1
     except KeyboardInterrupt:
         return 0
@@ -28,39 +33,53 @@ def main() -> int:
 
 def demo(options: argparse.Namespace) -> int:
     """Serve, make one picture, write it, stop."""
-    with running_stack(options.models_config, environment={"EASEL_LOG_LEVEL": "warning"}) as stack:
-        started = time.perf_counter()
-        parameters = {"caption": options.caption, "format": _format(options.output)}
-        if options.seed is not None:
-            parameters["seed"] = options.seed
-        response = httpx.get(f"{stack.url}/generate", params=parameters, timeout=300)
-        if response.is_error:
-            print(f"{response.status_code}: {response.text}", file=sys.stderr)
-            return 1
-        options.output.write_bytes(response.content)
-        seconds = time.perf_counter() - started
-        print(f"{options.output}: {options.caption!r} in {seconds:.1f} s, seed {response.headers['Easel-Seed']}")
+    parameters = {"caption": options.caption, "format": _format(options.output)}
+    if options.seed is not None:
+        parameters["seed"] = options.seed
+    if not options.output.parent.is_dir():
+        raise StackError(f"{options.output}: there is no folder {options.output.parent}")
+    with _stack(options, {"EASEL_LOG_LEVEL": "warning"}) as stack:
+        response = httpx.get(f"{stack.url}/generate", params=parameters, timeout=CALL_SECONDS, trust_env=False)
+    if response.is_error:
+        print(f"{response.status_code}: {response.text}", file=sys.stderr)
+        return 1
+    options.output.write_bytes(response.content)
+    seconds = response.elapsed.total_seconds()
+    print(f"{options.output}: {options.caption!r} in {seconds:.1f} s, seed {response.headers['Easel-Seed']}")
     return 0
 
 
 def serve(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C or until one of the processes ends."""
-    with running_stack(
-        options.models_config, proxy_port=options.port, model_server_port=options.model_server_port
-    ) as stack:
+    with _stack(options, {}, proxy_port=options.port, model_server_port=options.model_server_port) as stack:
         print(f"Easel is ready: {stack.url}/generate?caption=red+heart and {stack.url}/docs (Ctrl-C stops)", flush=True)
         stack.wait()
     print("A process ended by itself; its log is above.", file=sys.stderr)
     return 1
 
 
+@contextmanager
+def _stack(options: argparse.Namespace, environment: Mapping[str, str], **ports: int) -> Iterator[Stack]:
+    """Run the stack over one family only: another one may be large, or half removed."""
+    with tempfile.TemporaryDirectory(prefix="easel-") as folder:
+        config = Path(folder) / "models.config"
+        config.write_text(family_config(options.models, options.family))
+        with running_stack(config, environment={**environment, "EASEL_FAMILIES": options.family}, **ports) as stack:
+            yield stack
+
+
 def _format(output: Path) -> str:
-    return {".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}.get(output.suffix.lower(), "png")
+    """Return the file format that a name asks for."""
+    formats = {".png": "png", ".jpg": "jpeg", ".jpeg": "jpeg", ".webp": "webp"}
+    if output.suffix.lower() not in formats:
+        raise StackError(f"{output}: its name must end in one of {', '.join(formats)}")
+    return formats[output.suffix.lower()]
 
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    parser.add_argument("--models-config", type=Path, default=Path("serving_models/models.config"))
+    parser.add_argument("--models", type=Path, default=Path("serving_models"), help="model repository (%(default)s)")
+    parser.add_argument("--family", default="emoji", help="what to serve (%(default)s)")
     commands = parser.add_subparsers(required=True)
     one = commands.add_parser("demo", help="make one picture")
     one.add_argument("--caption", default="red heart")

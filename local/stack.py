@@ -20,6 +20,7 @@ READY_SECONDS = 600.0  # a full-size family loads for minutes
 CALL_MILLISECONDS = 600_000  # on a CPU, a call of a full-size family takes minutes too
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
+NETWORKS = ("text_encoder", "diffusion_model", "decoder")
 
 
 class StackError(RuntimeError):
@@ -70,7 +71,12 @@ def running_stack(
     model_server_port = model_server_port or free_port()
     proxy_port = proxy_port or free_port()
     model_server_url = f"http://127.0.0.1:{model_server_port}"
-    settings = {"EASEL_MODEL_SERVER_URL": model_server_url, "EASEL_PORT": str(proxy_port), **(environment or {})}
+    settings = {
+        "EASEL_MODEL_SERVER_URL": model_server_url,
+        "EASEL_PORT": str(proxy_port),
+        "EASEL_CALL_TIMEOUT_SECONDS": str(CALL_MILLISECONDS // 1000),
+        **(environment or {}),
+    }
     with (
         model_server_process(models_config, model_server_port) as model_server,
         _process("proxy", environment=settings) as proxy,
@@ -78,6 +84,23 @@ def running_stack(
         stack = Stack(f"http://127.0.0.1:{proxy_port}", model_server_url, proxy, model_server)
         _wait_until_ready(stack)
         yield stack
+
+
+def family_config(models: Path, family: str) -> str:
+    """Return a models.config of one family of the model repository `models`, whatever else is there.
+
+    Raises:
+        StackError: the family was not exported.
+    """
+    folders = {network: models.resolve() / family / network for network in NETWORKS}
+    for folder in folders.values():
+        if not folder.is_dir():
+            raise StackError(f"There is no {folder}. Export the family first: make export FAMILY={family}")
+    configs = (
+        f'config {{ name: "{family}_{network}" base_path: "{folder}" model_platform: "tensorflow" }}'
+        for network, folder in folders.items()
+    )
+    return f"model_config_list {{ {' '.join(configs)} }}"
 
 
 def free_port() -> int:
@@ -143,6 +166,6 @@ def _listens(url: str) -> bool:
 
 def _answers(url: str) -> bool:
     try:
-        return httpx.get(url, timeout=5).is_success
+        return httpx.get(url, timeout=5, trust_env=False).is_success  # no HTTP proxy between processes of one machine
     except httpx.TransportError:
         return False

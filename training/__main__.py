@@ -1,4 +1,4 @@
-"""`python -m training`: makes the bundled emoji weights, in four stages, resuming where it was interrupted."""
+"""`python -m training`: makes the bundled emoji weights, in five stages, resuming where it was interrupted."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ import numpy as np
 
 from export import emoji
 from proxy.tokenizer import Tokenizer
+from training.alignment import align_text_encoder
 from training.autoencoder import refine_decoder, train_autoencoder
 from training.bundle import bundle
 from training.captions import sample_caption
@@ -38,16 +39,16 @@ def main() -> None:
     vocabulary = Vocabulary(pictures, tokenizer)
     print(f"{len(pictures)} pictures, {len(vocabulary.tokens)} tokens, backend {keras.backend.backend()}", flush=True)
 
-    print("Stage 1 of 4: autoencoder", flush=True)
+    print("Stage 1 of 5: autoencoder", flush=True)
     image_encoder, decoder = train_autoencoder(pixels, options.autoencoder_epochs, options.runs / "autoencoder")
     latents = image_encoder.predict(pixels.astype(np.float32) / 127.5 - 1, batch_size=64, verbose=0)
-    print("Stage 2 of 4: text encoder", flush=True)
+    print("Stage 2 of 5: text encoder", flush=True)
     trained_rows = train_text_encoder(
         pictures, vocabulary, tokenizer, options.text_epochs, options.runs / "text_encoder"
     )
     text_encoder = _over_whole_vocabulary(trained_rows, vocabulary)
     keras.config.set_dtype_policy(options.precision)
-    print("Stage 3 of 4: diffusion model", flush=True)
+    print("Stage 3 of 5: diffusion model", flush=True)
     random = np.random.default_rng(2)
     captions = [
         sample_caption(entry, random, vocabulary.unknown_words)
@@ -63,8 +64,11 @@ def main() -> None:
     diffusion_model = train_diffusion_model(
         latents, contexts, options.diffusion_epochs, options.runs / "diffusion_model"
     )
-    print("Stage 4 of 4: decoder", flush=True)
+    print("Stage 4 of 5: decoder", flush=True)
     refine_decoder(decoder, latents, pixels, options.decoder_epochs, options.runs / "decoder")
+    print("Stage 5 of 5: wordings", flush=True)
+    align_text_encoder(trained_rows, pictures, vocabulary, tokenizer, options.wording_epochs, options.runs / "wordings")
+    text_encoder = _over_whole_vocabulary(trained_rows, vocabulary)
     for model in (text_encoder, diffusion_model, decoder):
         path = options.output / f"{model.name}.npz"
         print(f"{path}: {bundle(model, path) / 1e6:.2f} MB", flush=True)
@@ -103,6 +107,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--text-epochs", type=int, default=250)
     parser.add_argument("--diffusion-epochs", type=int, default=40, help="of 8 passes each (%(default)s)")
     parser.add_argument("--decoder-epochs", type=int, default=25)
+    parser.add_argument("--wording-epochs", type=int, default=120)
     return parser.parse_args()
 
 

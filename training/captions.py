@@ -32,6 +32,8 @@ PARAPHRASES = (
 
 UNKNOWN_WORD_SHARE = 0.2
 KEYWORD_ONLY_SHARE = 0.05
+WORDY_SHARE = 0.7
+KNOWN_WORD_SHARE = 0.5
 
 
 def dictionary_words() -> list[str]:
@@ -73,6 +75,28 @@ def sample_caption(entry: Entry, random: np.random.Generator, unknown_words: lis
     if random.random() < UNKNOWN_WORD_SHARE:
         caption = _with_unknown_words(caption, name, random, unknown_words)
     return caption
+
+
+def sample_wordy_caption(
+    entry: Entry, random: np.random.Generator, unknown_words: list[str], known_words: list[str]
+) -> str:
+    """Draw one caption in which other words stand around the name: unknown ones, and ones known from elsewhere."""
+    name = entry.names[int(random.integers(len(entry.names)))]
+    if random.random() < WORDY_SHARE:
+        named = with_article(name) if random.random() < 0.7 else name
+        before = _random_words(int(random.integers(0, 7)), random, unknown_words, known_words)
+        after = _random_words(int(random.integers(0, 4)), random, unknown_words, known_words)
+        comma = "," if after and random.random() < 0.3 else ""
+        return " ".join(filter(None, [before, named + comma, after]))
+    if random.random() < 0.2:
+        return name
+    return fill(TEMPLATES[int(random.integers(len(TEMPLATES)))], name)
+
+
+def _random_words(count: int, random: np.random.Generator, unknown_words: list[str], known_words: list[str]) -> str:
+    pools = (unknown_words, known_words)
+    picked = (pools[int(random.random() < KNOWN_WORD_SHARE)] for _ in range(count))
+    return " ".join(pool[int(random.integers(len(pool)))] for pool in picked)
 
 
 def _with_unknown_words(caption: str, name: str, random: np.random.Generator, unknown_words: list[str]) -> str:

@@ -34,7 +34,7 @@ def main() -> None:
     random = np.random.default_rng(0)
     with _served(options) as client:
         _report_names(client, pictures.trained, random)
-        drawn = _report_held_out(client, [entry for entry in pictures.trained if entry.thing], pictures.held_out)
+        drawn = _report_held_out(client, pictures.trained, pictures.held_out)
         shown = _draw(client, SHEET_CAPTIONS, "contact sheet")
     captions = [*SHEET_CAPTIONS, *(entry.names[0] for entry in pictures.held_out[:16])]
     contact_sheet([*shown, *drawn[:16]], captions).save(options.contact_sheet)
@@ -78,13 +78,13 @@ def _report_names(client: httpx.Client, trained: Sequence[Entry], random: np.ran
     _print_ranks(f"{PARAPHRASED} paraphrases", ranks, own, "target 75 %")
 
 
-def _report_held_out(client: httpx.Client, things: Sequence[Entry], held_out: Sequence[Entry]) -> np.ndarray:
-    gallery = [*things, *held_out]
+def _report_held_out(client: httpx.Client, trained: Sequence[Entry], held_out: Sequence[Entry]) -> np.ndarray:
+    gallery = [*trained, *held_out]
     drawn = _draw(client, [entry.names[0] for entry in held_out], "held out")
     found = [gallery[places[0]] for places in nearest(drawn, gallery)]
     colour = np.mean([entry.colour == match.colour for entry, match in zip(held_out, found, strict=True)])
     shape = np.mean([entry.thing == match.thing for entry, match in zip(held_out, found, strict=True)])
-    print(f"{len(held_out)} held-out coloured things, gallery of {len(gallery)} coloured things:", end=" ")
+    print(f"{len(held_out)} held-out coloured things, gallery of {len(gallery)} with their own:", end=" ")
     print(f"right colour {colour:.1%} (target 70 %), right shape {shape:.1%} (target 50 %)", flush=True)
     return drawn
 
@@ -111,10 +111,14 @@ def _draw(client: httpx.Client, captions: Sequence[str], what: str) -> np.ndarra
 @contextmanager
 def _served(options: argparse.Namespace) -> Iterator[httpx.Client]:
     if options.url:
-        with httpx.Client(base_url=options.url, timeout=300) as client:
+        with httpx.Client(base_url=options.url, timeout=300, trust_env=False) as client:
             yield client
     else:
-        with running_stack(options.models_config) as stack, httpx.Client(base_url=stack.url, timeout=300) as client:
+        quiet = {"EASEL_LOG_LEVEL": "warning"}
+        with (
+            running_stack(options.models_config, environment=quiet) as stack,
+            httpx.Client(base_url=stack.url, timeout=300, trust_env=False) as client,
+        ):
             yield client
 
 

@@ -41,6 +41,9 @@ class Vocabulary:
         words = sorted(set(dictionary_words()) - set(" ".join(PARAPHRASES).split()))
         first_rows = self.row_of_token[tokenize(tokenizer, words)[:, 1]]
         self.unknown_words = [word for word, row in zip(words, first_rows, strict=True) if row == 0]
+        # Words of templates and keywords; the words of names would make a caption mean something else.
+        names = {word for entry in entries for name in entry.names for word in name.split()}
+        self.known_words = [word for word, row in zip(words, first_rows, strict=True) if row != 0 and word not in names]
 
     def full_embedding(self, rows: np.ndarray) -> np.ndarray:
         """Spread trained rows (1 + known tokens, W) over CLIP's whole vocabulary (49408, W), zero elsewhere."""

@@ -29,15 +29,24 @@ def test_demo_writes_a_picture(models_config: Path, tmp_path: Path) -> None:
         assert picture.text["caption"] == "red heart"
 
 
-def test_demo_without_models_says_so(tmp_path: Path) -> None:
-    """A missing models.config ends in a message and a status, not in a time-out."""
-    done = subprocess.run(_local(tmp_path / "models.config", "demo"), capture_output=True, text=True, check=False)
+@pytest.mark.parametrize(
+    ("output", "message"),
+    [
+        ("heart.png", "make export FAMILY=emoji"),
+        ("heart.gif", "must end in one of .png"),
+        ("missing/heart.png", "there is no folder"),
+    ],
+)
+def test_demo_says_what_is_wrong_at_once(tmp_path: Path, output: str, message: str) -> None:
+    """No export, an unknown format and a missing folder end in a message and a status, not in a time-out."""
+    command = _local(tmp_path / "models.config", "demo", "--output", str(tmp_path / output))
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=20)
     assert done.returncode == 1
-    assert "models.config" in done.stderr
+    assert message in done.stderr
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_serve_stops_both_processes(models_config: Path, stop: signal.Signals) -> None:
     """After Ctrl-C or SIGTERM both ports are free again and the status is 0."""
     port, model_server_port = free_port(), free_port()
@@ -55,7 +64,7 @@ def test_serve_stops_both_processes(models_config: Path, stop: signal.Signals) -
 
 
 def _local(models_config: Path, *arguments: str) -> list[str]:
-    return [sys.executable, "-m", "local", "--models-config", str(models_config), *arguments]
+    return [sys.executable, "-m", "local", "--models", str(models_config.parent), *arguments]
 
 
 def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
