@@ -10,7 +10,8 @@ from proxy.samplers import SAMPLERS
 from proxy.service import Order
 from proxy.tokenizer import clean
 
-_LONGEST_CAPTION = 20_000
+# Far more than the network reads. Two of them, 12 ASCII characters for each emoji, fit into a JPEG's 64 kB of EXIF.
+LONGEST_CAPTION = 2_500
 _LARGEST_SIZE = 2**31 - 1
 
 
@@ -29,7 +30,7 @@ def _not_empty(caption: str) -> str:
 
 Whole = Annotated[int, BeforeValidator(_not_boolean)]
 Real = Annotated[float, BeforeValidator(_not_boolean)]
-Text = Annotated[str, Field(max_length=_LONGEST_CAPTION)]
+Text = Annotated[str, Field(max_length=LONGEST_CAPTION)]
 
 
 class Parameters(BaseModel):
@@ -38,9 +39,9 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     caption: Annotated[Text, AfterValidator(_not_empty)] = Field(
-        description=f"text that is not empty, at most {_LONGEST_CAPTION} characters", examples=["red heart"]
+        description=f"text that is not empty, at most {LONGEST_CAPTION} characters", examples=["red heart"]
     )
-    negative_caption: Text = Field("", description=f"text of at most {_LONGEST_CAPTION} characters")
+    negative_caption: Text = Field("", description=f"text of at most {LONGEST_CAPTION} characters")
     steps: Whole = Field(50, ge=1, le=150, description="a whole number from 1 to 150")
     guidance_scale: Real = Field(7.5, ge=0, le=50, allow_inf_nan=False, description="a number from 0 to 50")
     seed: Whole | None = Field(

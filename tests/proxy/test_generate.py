@@ -2,15 +2,16 @@
 
 import base64
 import io
+import json
 from typing import Any
 from urllib.parse import unquote
 
 import httpx
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import ExifTags, Image
 
-from proxy.api.parameters import Parameters
+from proxy.api.parameters import LONGEST_CAPTION, Parameters
 from tests.proxy.conftest import Connect
 from tests.proxy.fake_model_server import PIXELS, FakeModelServer, models
 
@@ -120,6 +121,26 @@ async def test_a_format_is_what_it_says(client: httpx.AsyncClient, file_format: 
     assert picture(response.content).format == file_format.upper()
 
 
+@pytest.mark.parametrize("file_format", ["png", "jpeg", "webp"])
+@pytest.mark.parametrize("character", ["x", "\N{DUCK}", '"', "\0"])
+async def test_the_longest_captions_fit_into_every_format(
+    client: httpx.AsyncClient, file_format: str, character: str
+) -> None:
+    """The duck takes 12 characters of JSON in ASCII, a quotation mark 2, a control character 6."""
+    captions = dict.fromkeys(("caption", "negative_caption"), character * LONGEST_CAPTION)
+    response = await client.post("/generate", json={**QUICK, **captions, "format": file_format})
+    assert response.status_code == 200
+    image = picture(base64.b64decode(response.json()["pictures"][0]["base64"]))
+    stored = image.text if file_format == "png" else json.loads(image.getexif()[ExifTags.Base.ImageDescription])  # type: ignore[attr-defined]
+    assert {name: stored[name] for name in captions} == captions
+
+
+async def test_a_negative_caption_may_hold_a_senseless_character_reference(client: httpx.AsyncClient) -> None:
+    reference = "&#" + "9" * (LONGEST_CAPTION - 2)
+    response = await client.post("/generate", json={**QUICK, "negative_caption": reference})
+    assert response.status_code == 200
+
+
 async def test_every_parameter_changes_the_picture(client: httpx.AsyncClient) -> None:
     base = (await client.get("/generate", params=QUICK)).content
     for change in (
@@ -166,9 +187,9 @@ async def test_what_a_long_caption_lost_is_said_in_a_header(client: httpx.AsyncC
 
 
 async def test_what_a_long_caption_lost_is_said_in_json(client: httpx.AsyncClient) -> None:
-    body = {**QUICK, "negative_caption": LONG + " und" * 2000}
+    body = {**QUICK, "negative_caption": LONG + " und" * 500}
     response = await client.post("/generate", json=body)
-    assert response.json()["dropped_negative_caption"] == "ünd ein hund" + " und" * 2000
+    assert response.json()["dropped_negative_caption"] == "ünd ein hund" + " und" * 500
     assert response.json()["dropped_caption"] == ""
     header = unquote(response.headers["easel-dropped-negative-caption"])
     assert header == response.json()["dropped_negative_caption"][:200].rstrip()
