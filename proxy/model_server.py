@@ -85,6 +85,9 @@ class ModelServer:
             if retries:
                 return await self._exchange(method, model, path, body, retries=retries - 1)
             raise ModelUnavailableError(model, "the model server cannot be reached") from exc
+        except httpx.RequestError as exc:  # such as a body that is not what its Content-Encoding says
+            logger.warning("%s %s: %r", method, path, exc)
+            raise BadModelAnswerError(model, "its answer cannot be read") from exc
         return _content(model, response)
 
 

@@ -139,6 +139,19 @@ async def test_garbage_is_a_bad_answer(model: str, body: bytes) -> None:
         await CALLS[model](served(fake))
 
 
+@pytest.mark.parametrize("encoding", ["gzip", "deflate"])
+async def test_a_body_that_cannot_be_decompressed_is_a_bad_answer(encoding: str) -> None:
+    """As it comes over the network: not read yet when the response begins."""
+
+    def handle(_: httpx.Request) -> httpx.Response:
+        return httpx.Response(200, stream=httpx.ByteStream(b"garbage"), headers={"Content-Encoding": encoding})
+
+    with pytest.raises(BadModelAnswerError, match="model m: its answer cannot be read"):
+        await server(handle).predict("m", "s", {}, ["y"])
+    with pytest.raises(BadModelAnswerError, match="model m: its answer cannot be read"):
+        await server(handle).available_version("m")
+
+
 @pytest.mark.parametrize(
     ("status", "error"),
     [
