@@ -43,11 +43,8 @@ def fit(
         schedule, weight_decay=0.01, beta_2=0.99, clipnorm=1.0, use_ema=True, ema_momentum=EMA_MOMENTUM
     )
     model.compile(optimizer, jit_compile="auto" if keras.backend.backend() == "jax" else False, **compiling)
-    callbacks = [
-        keras.callbacks.BackupAndRestore(folder / "backup"),
-        keras.callbacks.CSVLogger(folder / "log.csv", append=True),
-    ]
-    model.fit(batches, epochs=epochs, callbacks=callbacks, shuffle=False, verbose=2)
+    backup = keras.callbacks.BackupAndRestore(folder / "backup")
+    model.fit(batches, epochs=epochs, callbacks=[backup], shuffle=False, verbose=2)
     partial = finished.with_suffix(".partial.weights.h5")
     model.save_weights(partial)
     partial.rename(finished)
