@@ -1,5 +1,6 @@
 """The denoising loop: tokens and seeds in, pictures out, over any three functions that run the networks."""
 
+import asyncio
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
@@ -97,7 +98,8 @@ async def generate(
 
     pictures = []
     for first in range(0, len(recipe.seeds), rows_per_call):
-        noise = initial_noise(recipe.seeds[first : first + rows_per_call], recipe.latent_shape)
+        seeds = recipe.seeds[first : first + rows_per_call]
+        noise = await asyncio.to_thread(initial_noise, seeds, recipe.latent_shape)
         with _timed(seconds, "diffusion_model"):
             latent = await denoise(models, noise, guidance, recipe.table, steps_per_call, checkpoint)
         with _timed(seconds, "decoder"):

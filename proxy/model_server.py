@@ -52,10 +52,10 @@ class ModelServer:
         self, model: str, signature: str, inputs: Mapping[str, object], outputs: Sequence[str]
     ) -> dict[str, Any]:
         """The named outputs of one call, as they come (see `wire.array`)."""
-        body = wire.request(signature, inputs)
+        # Bodies are megabytes: to write or to read one here would hold up everybody else's requests.
+        body = await asyncio.to_thread(wire.request, signature, inputs)
         answer = await self._exchange("POST", model, f"/v1/models/{model}:predict", body)
         try:
-            # A picture's answer is megabytes: parsing it would hold up everybody else's requests.
             return await asyncio.to_thread(wire.columns, answer, outputs)
         except ValueError as exc:
             raise _bad_answer(model, signature, exc) from exc
@@ -118,45 +118,57 @@ class ServedModels:
         shape = (len(tokens), self._family.token_length, self._family.context_width)
         model = self._family.text_encoder
         outputs = await self._server.predict(model, "encode", {"tokens": tokens}, ["context_bytes"])
-        return _array(model, "encode", outputs["context_bytes"], np.float32, shape)
+        return await _array(model, "encode", outputs["context_bytes"], np.float32, shape)
 
     async def denoise(
         self, state: State, guidance: Guidance, timesteps: NDArray[np.int32], coefficients: NDArray[np.float32]
     ) -> State:
         """Run the k steps that timesteps (k,) and coefficients (k, 5) describe on every row of the state."""
-        batch = len(state.latent)
-        inputs = {
-            "latent_bytes": [wire.raw(row) for row in state.latent],
-            "x0_bytes": [wire.raw(row) for row in state.x0],
-            "context_bytes": [wire.raw(guidance.context)] * batch,
-            "unconditional_context_bytes": [wire.raw(guidance.unconditional_context)] * batch,
-            "guidance_scale": [guidance.scale] * batch,
-            "timesteps": [timesteps] * batch,
-            "coefficients": [coefficients] * batch,
-        }
+        inputs = await asyncio.to_thread(_denoise_inputs, state, guidance, timesteps, coefficients)
         model, signature = self._family.diffusion_model, self._size.signature("denoise")
         outputs = await self._server.predict(model, signature, inputs, ["latent_bytes", "x0_bytes"])
-        latent, x0 = (
-            _array(model, signature, outputs[name], np.float32, state.latent.shape)
+        latent, x0 = [
+            await _array(model, signature, outputs[name], np.float32, state.latent.shape)
             for name in ("latent_bytes", "x0_bytes")
-        )
+        ]
         return State(latent, x0)
 
     async def decode(self, latent: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Latent (batch, h, w, 4) to pictures (batch, H, W, 3)."""
         model, signature = self._family.decoder, self._size.signature("decode")
-        inputs = {"latent_bytes": [wire.raw(row) for row in latent]}
+        inputs = {"latent_bytes": await asyncio.to_thread(_raw_rows, latent)}
         outputs = await self._server.predict(model, signature, inputs, ["image_bytes"])
         shape = (len(latent), self._size.height, self._size.width, 3)
-        pictures = await asyncio.to_thread(_array, model, signature, outputs["image_bytes"], np.uint8, shape)
+        pictures = await _array(model, signature, outputs["image_bytes"], np.uint8, shape)
         # NaN becomes 0 in uint8, so a decoder that overflowed draws pure black; a network that works never does.
-        if not pictures.any(axis=(1, 2, 3)).all():
+        if not (await asyncio.to_thread(pictures.any, axis=(1, 2, 3))).all():
             raise BadModelAnswerError(model, f"{signature} answered with a picture of zeros, which is what NaN becomes")
         return pictures
 
 
-def _array(model: str, signature: str, column: object, dtype: type[np.generic], shape: tuple[int, ...]) -> NDArray[Any]:
+def _denoise_inputs(
+    state: State, guidance: Guidance, timesteps: NDArray[np.int32], coefficients: NDArray[np.float32]
+) -> dict[str, object]:
+    batch = len(state.latent)
+    return {
+        "latent_bytes": _raw_rows(state.latent),
+        "x0_bytes": _raw_rows(state.x0),
+        "context_bytes": [wire.raw(guidance.context)] * batch,
+        "unconditional_context_bytes": [wire.raw(guidance.unconditional_context)] * batch,
+        "guidance_scale": [guidance.scale] * batch,
+        "timesteps": [timesteps] * batch,
+        "coefficients": [coefficients] * batch,
+    }
+
+
+def _raw_rows(batch: NDArray[np.float32]) -> list[wire.Row]:
+    return [wire.raw(row) for row in batch]
+
+
+async def _array(
+    model: str, signature: str, column: object, dtype: type[np.generic], shape: tuple[int, ...]
+) -> NDArray[Any]:
     try:
-        return wire.array(column, dtype, shape)
+        return await asyncio.to_thread(wire.array, column, dtype, shape)
     except ValueError as exc:
         raise _bad_answer(model, signature, exc) from exc

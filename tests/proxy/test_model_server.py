@@ -1,6 +1,7 @@
 """The client of TensorFlow Serving: what it asks, and what it makes of every kind of answer."""
 
 import json
+import threading
 from collections.abc import Awaitable, Callable
 from typing import Any
 
@@ -8,6 +9,7 @@ import httpx
 import numpy as np
 import pytest
 
+from proxy import wire
 from proxy.errors import BadModelAnswerError, ModelServerError, ModelTimeoutError, ModelUnavailableError
 from proxy.families import Family, Size, parse_model
 from proxy.generation import Guidance, State
@@ -80,6 +82,25 @@ async def test_denoise_sends_every_rows_state_and_the_table() -> None:
     expected = hand_made_denoise(sent, pull)
     np.testing.assert_array_equal(answer.latent, expected.latent)
     np.testing.assert_array_equal(answer.x0, expected.x0)
+
+
+@pytest.mark.parametrize("model", CALLS)
+async def test_bodies_are_written_and_read_off_the_event_loop(model: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """With pictures of full size they are megabytes, and everybody else would wait."""
+    threads: dict[str, list[threading.Thread]] = {}
+
+    def watched(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*args: Any) -> Any:
+            threads.setdefault(name, []).append(threading.current_thread())
+            return function(*args)
+
+        return call
+
+    for name in ("raw", "request", "columns", "array"):
+        monkeypatch.setattr(wire, name, watched(name, getattr(wire, name)))
+    await CALLS[model](served(FakeModelServer()))
+    assert threads.keys() >= {"request", "columns", "array"}
+    assert not [name for name, seen in threads.items() if threading.main_thread() in seen]
 
 
 async def test_encode_and_decode_have_the_metadatas_shapes() -> None:
