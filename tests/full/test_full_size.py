@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import math
 import os
+import shutil
 import subprocess
 import sys
 import time
@@ -44,20 +45,27 @@ def timed(what: str) -> Iterator[None]:
     print(f"{what}: {time.perf_counter() - started:.1f} s", flush=True)
 
 
+@pytest.fixture
+def output(tmp_path: Path) -> Iterator[Path]:
+    """A model repository that goes away after the test: it takes gigabytes."""
+    yield tmp_path
+    shutil.rmtree(tmp_path)
+
+
 @pytest.mark.timeout(7200)
 def test_the_served_picture_is_kerascvs(
-    tmp_path: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
+    output: Path, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Exported within 12 GB, each weight stored once, the family draws what KerasCV draws, at most 2 of 255 off."""
     family = request.config.getoption("--family")
     size = PictureSize.parse(request.config.getoption("--picture-size"))
     with timed("export"):
-        peak_bytes = export(family, size, tmp_path)
+        peak_bytes = export(family, size, output)
     print(f"export: peak memory {peak_bytes / 1e9:.2f} GB")
     assert peak_bytes <= PEAK_BYTES
-    check_stored_bytes(family, tmp_path)
+    check_stored_bytes(family, output)
     monkeypatch.setattr(stack, "READY_SECONDS", READY_SECONDS)
-    served = served_picture(family, size, tmp_path)
+    served = served_picture(family, size, output)
     expected = kerascv_picture(family, size)
     difference = np.abs(served.astype(int) - expected.astype(int))
     print(
