@@ -126,7 +126,8 @@ def _process(
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `python -m module`; in a process group of its own, so that Ctrl-C reaches it only through here."""
     command = [sys.executable, "-m", module, *arguments]
-    process = subprocess.Popen(command, env={**os.environ, **(environment or {})}, start_new_session=True)  # noqa: S603
+    settings = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, **(environment or {})}  # 2: TensorFlow's errors only
+    process = subprocess.Popen(command, env=settings, start_new_session=True)  # noqa: S603
     try:
         yield process
     finally:
