@@ -16,11 +16,12 @@ from urllib.parse import urlsplit
 
 import httpx
 
+from proxy.families import NETWORKS, model_name
+
 READY_SECONDS = 600.0  # a full-size family loads for minutes
 CALL_MILLISECONDS = 600_000  # on a CPU, a call of a full-size family takes minutes too
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
-NETWORKS = ("text_encoder", "diffusion_model", "decoder")
 
 
 class StackError(RuntimeError):
@@ -97,7 +98,7 @@ def family_config(models: Path, family: str) -> str:
         if not folder.is_dir():
             raise StackError(f"There is no {folder}. Export the family first: make export FAMILY={family}")
     configs = (
-        f'config {{ name: "{family}_{network}" base_path: "{folder}" model_platform: "tensorflow" }}'
+        f'config {{ name: "{model_name(family, network)}" base_path: "{folder}" model_platform: "tensorflow" }}'
         for network, folder in folders.items()
     )
     return f"model_config_list {{ {' '.join(configs)} }}"

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 
 from export import emoji
+from proxy.schedule import TRAINED_STEPS, alphas_cumprod
 from training.fitting import fit
 
 LEARNING_RATE = 1.2e-3
@@ -17,7 +18,6 @@ PASSES_PER_EPOCH = 8
 CAPTION_DROP_SHARE = 0.1
 MIN_SNR_GAMMA = 5.0
 TIMESTEP_EXPONENT = 0.6  # t = 1000 u^0.6: more of the high noise, where a caption decides what appears
-TIMESTEPS = 1000
 
 
 @dataclass(frozen=True)
@@ -47,18 +47,11 @@ def train_diffusion_model(latents: np.ndarray, contexts: Contexts, epochs: int, 
     return model
 
 
-def signal_and_noise() -> tuple[np.ndarray, np.ndarray]:
-    """Return Stable Diffusion's (alpha_t, sigma_t) for t = 0...999: each (1000,) float64."""
-    betas = np.linspace(0.00085**0.5, 0.012**0.5, TIMESTEPS) ** 2
-    cumulative = np.cumprod(1 - betas)
-    return np.sqrt(cumulative), np.sqrt(1 - cumulative)
-
-
 def timestep_embeddings() -> np.ndarray:
     """Return KerasCV's embedding of t = 0...999: (1000, 320) float32, cosines first."""
     half = emoji.TIMESTEP_EMBEDDING_WIDTH // 2
     frequencies = np.exp(-np.log(10000) * np.arange(half) / half)
-    angles = np.arange(TIMESTEPS)[:, None] * frequencies
+    angles = np.arange(TRAINED_STEPS)[:, None] * frequencies
     return np.concatenate([np.cos(angles), np.sin(angles)], axis=1).astype(np.float32)
 
 
@@ -68,7 +61,8 @@ class _NoisyLatents(keras.utils.PyDataset):
     def __init__(self, latents: np.ndarray, contexts: Contexts) -> None:
         super().__init__()
         self.latents, self.contexts = latents, contexts
-        self.alpha, self.sigma = (table.astype(np.float32) for table in signal_and_noise())
+        signal = alphas_cumprod()
+        self.alpha, self.sigma = np.sqrt(signal).astype(np.float32), np.sqrt(1 - signal).astype(np.float32)
         self.embeddings = timestep_embeddings()
         self.weights = np.minimum(1.0, MIN_SNR_GAMMA * (self.sigma / self.alpha) ** 2)
         self.random = np.random.default_rng()  # a resumed run must not see the same noise again
@@ -79,7 +73,9 @@ class _NoisyLatents(keras.utils.PyDataset):
 
     def __getitem__(self, index: int) -> tuple[tuple[np.ndarray, ...], np.ndarray, np.ndarray]:
         rows = self.order[index * BATCH_SIZE : (index + 1) * BATCH_SIZE]
-        t = np.minimum(TIMESTEPS * self.random.random(BATCH_SIZE) ** TIMESTEP_EXPONENT, TIMESTEPS - 1).astype(int)
+        t = np.minimum(TRAINED_STEPS * self.random.random(BATCH_SIZE) ** TIMESTEP_EXPONENT, TRAINED_STEPS - 1).astype(
+            int
+        )
         noise = self.random.standard_normal((BATCH_SIZE, *self.latents.shape[1:]), np.float32)
         noisy = self.alpha[t, None, None, None] * self.latents[rows] + self.sigma[t, None, None, None] * noise
         which = self.random.integers(self.contexts.captions.shape[1], size=BATCH_SIZE)
