@@ -8,7 +8,7 @@ from functools import partial
 from typing import Any, TypeAlias
 
 import tensorflow as tf
-from keras import layers, ops
+from keras import StatelessScope, layers, ops
 from keras_cv.src.models.stable_diffusion.diffusion_model import GEGLU, CrossAttention, Upsample
 from keras_cv.src.models.stable_diffusion.padded_conv2d import PaddedConv2D
 
@@ -18,6 +18,12 @@ from export.networks import KerasModel
 Tensor: TypeAlias = Any
 Layer: TypeAlias = Any
 Calls: TypeAlias = dict[Layer, Callable[..., Tensor]]
+
+# On smaller maps the few microseconds of each further operation outweigh what it saves.
+_NUMBERS_WORTH_NORMALISING_APART = 1 << 17
+_PLACES_WORTH_FOLDING = 256
+# Constants are part of the graph, which may have two gigabytes, and every signature in use keeps a copy.
+_BYTES_KEPT_AS_CONSTANTS = 1 << 25
 
 
 @contextmanager
@@ -33,6 +39,8 @@ def optimized(model: KerasModel, names: Sequence[str]) -> Iterator[None]:
     for name, swap in SWAPS.items():
         if name in names:
             calls |= swap(found)
+    if "constants" in names:
+        calls |= _constants(model, found)
     for layer, call in calls.items():
         vars(layer)["call"] = call
     try:
@@ -44,6 +52,8 @@ def optimized(model: KerasModel, names: Sequence[str]) -> Iterator[None]:
 
 def _group_norms(found: list[Layer]) -> Calls:
     def call(layer: Layer, inputs: Tensor) -> Tensor:
+        if (inputs.shape[1:].num_elements() or 0) < _NUMBERS_WORTH_NORMALISING_APART:
+            return type(layer).call(layer, inputs)
         # In float32 whatever the precision, as Keras does.
         x, gamma, beta = (tf.cast(_value(tensor), tf.float32) for tensor in (inputs, layer.gamma, layer.beta))
         return tf.cast(arithmetic.group_norm(x, layer.groups, gamma, beta, layer.epsilon), layer.compute_dtype)
@@ -120,6 +130,8 @@ def _doublings(found: list[Layer]) -> Iterator[tuple[Layer, Layer]]:
 
 def _fold(doubling: Layer, follower: Layer, conv: Layer) -> Calls:
     def call(inputs: Tensor) -> Tensor:
+        if inputs.shape[1] * inputs.shape[2] < _PLACES_WORTH_FOLDING:
+            return type(follower).call(follower, type(doubling).call(doubling, inputs))
         return _finish(conv, arithmetic.upsampled_convolution(inputs, _value(conv.kernel)))
 
     return {doubling: lambda inputs: inputs, follower: call}
@@ -135,6 +147,24 @@ def _dense(found: list[Layer]) -> Calls:
 
     calls: Calls = {layer: partial(call, layer) for layer in found if isinstance(layer, layers.Dense)}
     return calls | {layer: partial(gated, layer) for layer in found if isinstance(layer, GEGLU)}
+
+
+def _constants(model: KerasModel, found: list[Layer]) -> Calls:
+    """Let a small network have its weights in the graph, where oneDNN puts them into its own layout only once.
+
+    Embeddings, of which a call reads a few rows, stay variables.
+    """
+    tables = {id(variable) for layer in found if isinstance(layer, layers.Embedding) for variable in layer.variables}
+    arrays = [(variable, variable.numpy()) for variable in model.variables if id(variable) not in tables]
+    if sum(array.nbytes for _, array in arrays) > _BYTES_KEPT_AS_CONSTANTS:
+        return {}
+    plain = model.call
+
+    def call(*arguments: Any, **options: Any) -> Tensor:
+        with StatelessScope([(variable, tf.constant(array)) for variable, array in arrays]):
+            return plain(*arguments, **options)
+
+    return {model: call}
 
 
 def _finish(layer: Layer, x: Tensor) -> Tensor:

@@ -38,7 +38,7 @@ def test_the_emoji_family_exports(tmp_path: Path) -> None:
 def test_float16(tmp_path: Path) -> None:
     """In float16 weights take half the disk, and signatures stay float32."""
     with exclusive(tmp_path):
-        reports = export_family(Export(SMALL, Weights("random"), (SIZE,), "float16", tmp_path, 1, "/models"))
+        reports = export_family(Export(SMALL, Weights("random"), (SIZE,), "float16", tmp_path, 1, "/models", ()))
     for network, report in zip(SMALL.networks, reports, strict=True):
         folder = tmp_path / "small" / network.role / "1"
         size = sum(file.stat().st_size for file in (folder / "variables").iterdir())

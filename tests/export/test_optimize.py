@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
+from keras_cv.src.models.stable_diffusion.diffusion_model import Upsample
 
 from export import weights
 from export.families import FAMILIES, Family, Network
 from export.networks import MAX_TOKENS, OPTIMIZATIONS, PictureSize
 from export.optimize import SWAPS, optimized
+from export.saved_model import write_saved_model
+from export.signatures import build_signatures
 from export.weights import Weights
 from tests.export.small import OTHER_SIZE, SIZE, SMALL
 
@@ -65,16 +69,50 @@ def test_each_optimization_answers_as_keras(family: Family, size: PictureSize, i
         assert np.abs(found - expected).max() <= 2e-5 * np.abs(expected).max(), names
 
 
+@pytest.mark.parametrize("name", ["group-norm", "upsampling"])
+@pytest.mark.parametrize("size", [(16, 18), (3, 5)], ids=str)
+def test_large_and_small_maps_answer_as_keras(name: str, size: tuple[int, int]) -> None:
+    """Both sides of the size from which a layer computes otherwise."""
+    x = keras.Input((*size, 4))
+    y = keras.layers.Conv2D(512, 3, padding="same", activation="tanh")(keras.layers.UpSampling2D(2)(x))
+    y = keras.layers.GroupNormalization(16)(Upsample(512)(y))
+    model, arguments = keras.Model(x, y), [np.random.default_rng(7).standard_normal((2, *size, 4), np.float32)]
+    expected = run(model, arguments)
+    with optimized(model, [name]):
+        assert np.abs(run(model, arguments) - expected).max() <= 2e-5 * np.abs(expected).max()
+
+
 def test_every_optimization_changes_the_graph() -> None:
     """Each finds its layers in networks made of KerasCV's."""
-    calls = dict.fromkeys(OPTIMIZATIONS, 0)
+    calls = dict.fromkeys(SWAPS, 0)
     for network in SMALL.networks:
         model = weights.build(network, Weights("random"), SIZE, "float32")
         found = list(model._flatten_layers(include_self=False))
-        for name in OPTIMIZATIONS:
+        for name in SWAPS:
             calls[name] += len(SWAPS[name](found))
-    assert set(SWAPS) == set(OPTIMIZATIONS)
+    assert {*SWAPS, "constants"} == set(OPTIMIZATIONS)
     assert all(calls.values()), calls
+
+
+def test_constants_leave_embeddings_variables(tmp_path: Path) -> None:
+    """A small network's weights are in the graph and no longer beside it, but for tables of which few rows are read."""
+    for network, kept in zip(SMALL.networks, (2, 0, 0), strict=True):
+        model, arguments = build(network), inputs(SMALL, network, SIZE)
+        with optimized(model, ["constants"]):
+            signatures = build_signatures(network.role, model, SMALL.context_width, (SIZE,), {})
+        path = tmp_path / network.role
+        write_saved_model(path, model, signatures)
+        names = [name for name, _ in tf.train.list_variables(str(path / "variables" / "variables"))]
+        assert len([name for name in names if name.startswith("weights")]) == kept, network.role
+        assert len(run(model, arguments)) == 3
+
+
+def test_a_large_network_keeps_its_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is too large for a graph stays as it was."""
+    model = build(SMALL.networks[2])
+    monkeypatch.setattr("export.optimize._BYTES_KEPT_AS_CONSTANTS", 1 << 10)
+    with optimized(model, ["constants"]):
+        assert "call" not in vars(model)
 
 
 def test_layers_compute_as_before_after_the_block() -> None:
