@@ -89,6 +89,29 @@ def test_convolution(
     close(traced(lambda x: arithmetic.convolution(x, tf.constant(weights), strides, padding), x), expected)
 
 
+@pytest.mark.parametrize(
+    ("size", "kernel", "expected"),
+    [
+        ((7, 5), (3, 3, 352, 352), {"MatMul": 1}),
+        ((7, 5), (3, 3, 32, 32), {"Conv2D": 1}),
+        ((64, 32), (3, 3, 352, 352), {"Conv2D": 1}),
+        ((64, 32), (1, 1, 32, 32), {"MatMul": 1}),
+        ((64, 32), (3, 3, 32, 256), {"Conv2D": 4}),
+        ((64, 32), (3, 3, 32, 320), {"Conv2D": 1}),
+    ],
+    ids=str,
+)
+def test_the_form_of_a_convolution(size: tuple[int, int], kernel: tuple[int, ...], expected: dict[str, int]) -> None:
+    """Sizes decide between a product, a convolution, and several of 64 channels."""
+
+    @tf.function(input_signature=[tf.TensorSpec([None, *size, kernel[2]], tf.float32)])
+    def graph(x: Any) -> Any:
+        return arithmetic.convolution(x, tf.zeros(kernel), (1, 1), ((1, 1), (1, 1)))
+
+    kinds = [operation.type for operation in graph.get_concrete_function().graph.get_operations()]
+    assert {kind: kinds.count(kind) for kind in ("MatMul", "Conv2D") if kind in kinds} == expected
+
+
 @pytest.mark.parametrize("shape", [(2, 5, 3, 6), (1, 4, 7, 352)], ids=str)
 def test_upsampled_convolution(shape: tuple[int, ...]) -> None:
     """Folding the repetition into the weights gives KerasCV's upsampling."""
