@@ -42,12 +42,12 @@ def optimized(model: KerasModel, names: Sequence[str]) -> Iterator[None]:
     if "constants" in names:
         calls |= _constants(model, found)
     for layer, call in calls.items():
-        vars(layer)["call"] = call
+        layer.__dict__["call"] = call
     try:
         yield
     finally:
         for layer in calls:
-            del vars(layer)["call"]
+            del layer.__dict__["call"]
 
 
 def _group_norms(found: list[Layer]) -> Calls:
