@@ -12,7 +12,7 @@ from export import models_config, provenance, repository, weights
 from export.errors import ChoiceError, ExportError
 from export.families import FAMILIES, Family, model_name
 from export.interruption import Interrupted, raising
-from export.networks import PRECISIONS, PictureSize
+from export.networks import OPTIMIZATIONS, PRECISIONS, PictureSize
 from export.weights import Weights
 
 _RANDOM_WARNING = """\
@@ -36,6 +36,14 @@ def parse(arguments: Sequence[str] | None = None) -> argparse.Namespace:
     add("--size", nargs="+", action="extend", metavar="WxH", help="picture sizes in pixels; the first is the default")
     add("--version", type=int, metavar="N", help="default: one more than the newest")
     add("--precision", choices=PRECISIONS, default="float32", help="of weights and arithmetic (default: %(default)s)")
+    add(
+        "--optimize",
+        nargs="+",
+        choices=(*OPTIMIZATIONS, "none"),
+        metavar="NAME",
+        help=f"cheaper arithmetic for CPUs with the same results: none, or some of {', '.join(OPTIMIZATIONS)} "
+        "(default: all in float32, none in float16, which is for GPUs)",
+    )
     add(
         "--base-path",
         default="/models",
@@ -66,6 +74,7 @@ def _run(options: argparse.Namespace) -> None:
     sizes = tuple(PictureSize.parse(text) for text in options.size or [str(family.default_size)])
     family.check_sizes(sizes)
     chosen = weights.choose(family, options.weights, options.weights_dir)
+    _optimizations(options)
     if options.version is not None and options.version < 1:
         raise ChoiceError(f"--version {options.version}: versions are numbered from 1")
     weights.check(family, chosen)
@@ -83,8 +92,17 @@ def _family(name: str) -> Family:
     return FAMILIES[name]
 
 
+def _optimizations(options: argparse.Namespace) -> tuple[str, ...]:
+    if options.optimize is None:
+        return OPTIMIZATIONS if options.precision == "float32" else ()
+    names = set(options.optimize)
+    if "none" in names and len(names) > 1:
+        raise ChoiceError(f"--optimize {' '.join(options.optimize)}: none goes with no other")
+    return tuple(name for name in OPTIMIZATIONS if name in names)
+
+
 def _is_current(options: argparse.Namespace, family: Family, chosen: Weights, sizes: tuple[PictureSize, ...]) -> bool:
-    record = provenance.provenance(family, chosen, sizes, options.precision)
+    record = provenance.provenance(family, chosen, sizes, options.precision, _optimizations(options))
     version = provenance.current_version(options.output, family, record)
     if version is None or options.version not in (None, version):
         return False
@@ -107,7 +125,9 @@ def _export(
     _prepare_tensorflow()
     from export.pipeline import Export, export_family
 
-    export = Export(family, chosen, sizes, options.precision, options.output, version, options.base_path)
+    export = Export(
+        family, chosen, sizes, options.precision, options.output, version, options.base_path, _optimizations(options)
+    )
     for network in export_family(export):
         print(
             f"{network.name}: {network.parameters:,} parameters, {network.bytes / 1e6:,.1f} MB, "

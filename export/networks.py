@@ -13,6 +13,7 @@ MAX_TOKENS = 77
 LATENT_CHANNELS = 4
 PIXELS_PER_LATENT = 8
 PRECISIONS = ("float32", "float16")
+OPTIMIZATIONS = ("group-norm", "attention", "convolution", "upsampling", "dense", "constants")
 
 KerasModel: TypeAlias = Any
 

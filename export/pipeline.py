@@ -15,7 +15,8 @@ from tqdm import tqdm
 from export import provenance, repository, weights
 from export.errors import WriteError
 from export.families import TEXT_ENCODER, Family, Network, model_name
-from export.networks import KerasModel, PictureSize
+from export.networks import OPTIMIZATIONS, KerasModel, PictureSize
+from export.optimize import optimized
 from export.probes import Arrays, probes
 from export.saved_model import stored_bytes, weight_bytes, write_saved_model
 from export.signatures import build_signatures
@@ -39,6 +40,7 @@ class Export:
         output: the model repository.
         version: version to write.
         base_path: the repository's folder as the server sees it.
+        optimizations: what the graphs compute by cheaper arithmetic than Keras, of `OPTIMIZATIONS`.
     """
 
     family: Family
@@ -48,6 +50,7 @@ class Export:
     output: Path
     version: int
     base_path: str
+    optimizations: tuple[str, ...] = OPTIMIZATIONS
 
 
 @dataclass(frozen=True)
@@ -66,7 +69,7 @@ def export_family(export: Export) -> list[Exported]:
     Raises:
         ExportError: the export failed; nothing of it is left.
     """
-    record = provenance.provenance(export.family, export.weights, export.sizes, export.precision)
+    record = provenance.provenance(export.family, export.weights, export.sizes, export.precision, export.optimizations)
     networks = export.family.networks
     with repository.staging(export.output) as folder, tqdm(total=sum(map(_count_steps(export), networks))) as bar:
         exported = []
@@ -132,7 +135,8 @@ def _write(
     requests: dict[str, Arrays],
 ) -> None:
     repository.require_space(export.output, weight_bytes(model) + _GRAPH_BYTES)
-    signatures = build_signatures(network.role, model, export.family.context_width, export.sizes, description)
+    with optimized(model, export.optimizations):
+        signatures = build_signatures(network.role, model, export.family.context_width, export.sizes, description)
     try:
         write_saved_model(path, model, signatures)
         write_warmup(path, model_name(export.family.name, network.role), requests)

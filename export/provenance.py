@@ -17,14 +17,17 @@ PROVENANCE_FILE = Path("assets.extra") / "export.json"
 _PACKAGES = ("tensorflow", "keras", "keras-cv", "numpy")
 
 
-def provenance(family: Family, weights: Weights, sizes: tuple[PictureSize, ...], precision: str) -> dict[str, Any]:
-    """Return everything that an export depends on: weights, sizes, precision, this code, and the packages' versions."""
+def provenance(
+    family: Family, weights: Weights, sizes: tuple[PictureSize, ...], precision: str, optimizations: tuple[str, ...]
+) -> dict[str, Any]:
+    """Return everything that an export depends on: weights, choices, this code, and the packages' versions."""
     return {
         "family": family.name,
         "weights": weights.kind,
         "sources": identity(family, weights),
         "sizes": [str(size) for size in sizes],
         "precision": precision,
+        "optimizations": sorted(optimizations),
         "code": _code(),
         "packages": {name: metadata.version(name) for name in _PACKAGES},
     }

@@ -12,14 +12,15 @@ from export.networks import KerasModel
 
 
 def write_saved_model(path: Path, model: KerasModel, signatures: Mapping[str, Any]) -> None:
-    """Write the model's variables and its traced signatures as a SavedModel into the folder `path`.
+    """Write a model's traced signatures, and the variables that they read, as a SavedModel into the folder `path`.
 
     What is saved holds the bare variables and nothing of Keras: saved together with the Keras model, its own graphs
     come along, and TensorFlow Serving then fails every request (`Could not find variable`) or stores every weight
     twice, depending on how the model is tracked.
     """
     module = tf.Module()
-    module.weights = [variable.value for variable in model.variables]
+    read = {id(tensor) for signature in signatures.values() for tensor in signature.captured_inputs}
+    module.weights = [variable.value for variable in model.variables if id(variable.value.handle) in read]
     # Without the gradients of its operations, which only training would need.
     options = tf.saved_model.SaveOptions(experimental_custom_gradients=False)
     tf.saved_model.save(module, str(path), signatures=dict(signatures), options=options)

@@ -15,6 +15,7 @@ os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 from export import weights
 from export.families import FAMILIES, Family
+from export.networks import OPTIMIZATIONS
 from export.pipeline import Export, Exported, export_family
 from export.repository import exclusive
 from export.weights import Weights
@@ -43,7 +44,9 @@ def small_export(tmp_path_factory: pytest.TempPathFactory) -> SmallExport:
     output = tmp_path_factory.mktemp("small") / "serving_models"
     random = Weights("random")
     with exclusive(output):
-        reports = export_family(Export(SMALL, random, SIZES, "float32", output, 1, "/models"))
+        # Its weights stay variables, as a large network's do.
+        optimizations = tuple(name for name in OPTIMIZATIONS if name != "constants")
+        reports = export_family(Export(SMALL, random, SIZES, "float32", output, 1, "/models", optimizations))
     networks = {network.role: weights.build(network, random, SIZE, "float32") for network in SMALL.networks}
     return SmallExport(output, dict(zip(networks, reports, strict=True)), networks)
 

@@ -12,7 +12,7 @@ import pytest
 
 from export import cli
 from export.families import FAMILIES, Family
-from export.networks import PictureSize
+from export.networks import OPTIMIZATIONS, PictureSize
 
 
 @pytest.mark.parametrize(
@@ -25,6 +25,7 @@ from export.networks import PictureSize
         (["sd-v1", "--size", "0x512"], "size 0x512: width and height of family sd-v1 are multiples of 64"),
         (["sd-v1", "--size", "512x512", "--size", "512x512"], "a size is given twice: 512x512, 512x512"),
         (["sd-v1", "--version", "0", "--weights", "random"], "--version 0: versions are numbered from 1"),
+        (["emoji", "--optimize", "dense", "none"], "--optimize dense none: none goes with no other"),
         (["emoji", "--weights", "pretrained"], "--weights pretrained: family emoji has bundled or random"),
     ],
 )
@@ -79,6 +80,22 @@ def test_if_missing(small_family: Family, tmp_path: Path, capsys: pytest.Capture
     assert export(tmp_path, "--if-missing", "--base-path", "/elsewhere") == 0
     assert "Version 2 of" in capsys.readouterr().out
     assert 'base_path: "/elsewhere/small/decoder"' in (tmp_path / "models.config").read_text()
+
+
+def test_optimizations_are_recorded(small_family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """By default there are all in float32 and none in float16; another choice is another version."""
+    choices = [
+        ([], sorted(OPTIMIZATIONS)),
+        (["--optimize", "none"], []),
+        (["--optimize", "dense", "attention"], ["attention", "dense"]),
+        (["--precision", "float16"], []),
+    ]
+    for version, (options, expected) in enumerate(choices, start=1):
+        assert export(tmp_path, "--if-missing", *options) == 0
+        record = tmp_path / "small" / "decoder" / str(version) / "assets.extra" / "export.json"
+        assert json.loads(record.read_text())["optimizations"] == expected
+        assert export(tmp_path, "--if-missing", *options) == 0
+        assert f"version {version} in {tmp_path} is up to date" in capsys.readouterr().out
 
 
 def test_an_unreadable_config_stops_the_export_first(

@@ -43,7 +43,7 @@ def half_export(tmp_path_factory: pytest.TempPathFactory) -> dict[Path, Exported
     """The small family in float16: what the export reported, by the folder of each network's version."""
     output = tmp_path_factory.mktemp("half")
     with exclusive(output):
-        reports = export_family(Export(SMALL, Weights("random"), (SIZE,), "float16", output, 1, "/models"))
+        reports = export_family(Export(SMALL, Weights("random"), (SIZE,), "float16", output, 1, "/models", ()))
     folders = (output / "small" / network.role / "1" for network in SMALL.networks)
     return dict(zip(folders, reports, strict=True))
 
