@@ -13,6 +13,8 @@ from PIL.PngImagePlugin import PngInfo
 
 _SOFTWARE = "Easel"
 _QUALITY = 95
+# Half the time of zlib's own choice, 6, for a file of the same size.
+_PNG_COMPRESSION = 4
 _BLANK = 255
 
 
@@ -48,7 +50,7 @@ def encode(picture: NDArray[np.uint8], file_format: Format, parameters: Mapping[
     image = Image.fromarray(picture)
     file = io.BytesIO()
     if file_format is Format.PNG:
-        image.save(file, "PNG", pnginfo=_text_chunks(parameters))
+        image.save(file, "PNG", compress_level=_PNG_COMPRESSION, pnginfo=_text_chunks(parameters))
     elif file_format is Format.JPEG:
         image.save(file, "JPEG", quality=_QUALITY, subsampling=0, exif=_exif(parameters))
     else:
