@@ -20,6 +20,7 @@ from proxy import tokenizer
 from proxy.api.parameters import Parameters
 from proxy.families import NETWORKS, model_name
 from proxy.generation import Recipe, generate
+from proxy.pace import FixedPace, LearnedPace, Pace
 from proxy.pictures import Format, encode
 from proxy.samplers import SAMPLERS
 from proxy.settings import Settings
@@ -34,7 +35,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     options = _options(arguments)
     # Without a memory of contexts, which would spare the served side the negative caption's graph.
-    environment = {"EASEL_STEPS_PER_CALL": str(options.steps_per_call), "EASEL_CONTEXT_CACHE_BYTES": "0"}
+    environment = {"EASEL_CONTEXT_CACHE_BYTES": "0"}
+    if options.steps_per_call:
+        environment["EASEL_STEPS_PER_CALL"] = str(options.steps_per_call)
     with served(options.models, options.family, environment=environment) as easel:
         sides = Sides(easel, SessionModels(options.models, options.family), options)
         sides.check()
@@ -51,17 +54,25 @@ class Sides:
     """The ways to draw a picture; each gives seconds by name. calls: of the model server, for one picture."""
 
     def __init__(self, easel: Easel, models: SessionModels, options: argparse.Namespace) -> None:
-        self.calls = 3 + -(-options.steps // options.steps_per_call)
         self._easel, self._models, self._options = easel, models, options
         self._settings = Settings(
             model_server_urls=(easel.stack.model_server_url,),
             families=(options.family,),
             steps_per_call=options.steps_per_call,
         )
+        self._pace: Pace = FixedPace(options.steps_per_call) if options.steps_per_call else LearnedPace()
+
+    @property
+    def calls(self) -> int:
+        """Calls of the graphs, and so of the model server, for the picture that was drawn last."""
+        return self._models.calls
 
     def check(self) -> None:
         """Warm both sides with a picture that is not counted. Raises RuntimeError if they draw different ones."""
         number = self._options.rounds
+        # Twice: a pace that is learned is known after the first.
+        for draw in (self.served, self.in_process):
+            draw(number)
         served = self._easel.draw(number, steps=self._options.steps).pixels()
         difference = np.abs(served.astype(int) - self._draw(number)).max()
         if difference > LARGEST_DIFFERENCE:
@@ -108,7 +119,7 @@ class Sides:
         drawing = generate(
             self._models,
             recipe,
-            steps_per_call=self._options.steps_per_call,
+            pace=self._pace,
             rows_per_call=1,
             checkpoint=proceed,
         )
@@ -150,7 +161,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     add_options(parser)
     parser.add_argument("--rounds", type=int, default=30, help="pictures of each side")
     parser.add_argument(
-        "--steps-per-call", type=int, default=Settings().steps_per_call, help="denoising steps in one call"
+        "--steps-per-call", type=int, help="denoising steps in one call, by default what the proxy finds"
     )
     return parser.parse_args(arguments)
 

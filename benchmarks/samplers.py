@@ -17,8 +17,9 @@ from benchmarks.report import Report, Row, Table, at_most, number
 from benchmarks.sessions import SessionModels
 from proxy import tokenizer
 from proxy.api.parameters import Parameters
-from proxy.generation import MOST_STEPS_PER_CALL, Guidance, denoise
+from proxy.generation import Guidance, denoise
 from proxy.noise import initial_noise
+from proxy.pace import MOST_STEPS_PER_CALL, FixedPace
 from proxy.samplers import SAMPLERS
 
 Choice = tuple[str, int]
@@ -110,7 +111,7 @@ async def _draw(
         bar.set_description(f"{caption}: {_name(choice)}")
 
     noise = initial_noise(range(seeds), models.latent_shape)
-    latent = await denoise(models, noise, guidance, SAMPLERS[sampler](steps), MOST_STEPS_PER_CALL, advance)
+    latent = await denoise(models, noise, guidance, SAMPLERS[sampler](steps), FixedPace(MOST_STEPS_PER_CALL), advance)
     bar.update()
     return (await models.decode(latent)).astype(np.float64)
 

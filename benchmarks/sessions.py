@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from export.networks import PIXELS_PER_LATENT
+from local.stack import threads_per_operation
 from model_server.tensorflow_runtime import tf
 from proxy.families import NETWORKS
 from proxy.generation import Guidance, State
@@ -19,20 +20,22 @@ from proxy.generation import Guidance, State
 class SessionModels:
     """The three networks of a family, as the denoising loop takes them.
 
-    seconds: what the graphs took since the last `reset`, by network.
+    seconds: what the graphs took since the last `reset`, by network. calls: how many there were.
     """
 
     def __init__(self, models: Path, family: str) -> None:
         """Load the newest versions of a family of the model repository `models`."""
-        self._graphs = {network: _Graph(_newest(models / family / network)) for network in NETWORKS}
+        threads = threads_per_operation(models / family)
+        self._graphs = {network: _Graph(_newest(models / family / network), threads) for network in NETWORKS}
         height, width, channels = self._graphs["decoder"].latent_shape
         self.latent_shape = height, width, channels
         self.seconds: dict[str, float] = {}
+        self.calls = 0
         self.reset()
 
     def reset(self) -> None:
-        """Count the seconds from 0 again."""
-        self.seconds = dict.fromkeys(NETWORKS, 0.0)
+        """Count the seconds and calls from 0 again."""
+        self.seconds, self.calls = dict.fromkeys(NETWORKS, 0.0), 0
 
     async def encode(self, tokens: NDArray[np.int32]) -> bytes:
         """Tokens (77,) of one caption to its context, as the graph packs it."""
@@ -67,14 +70,16 @@ class SessionModels:
         started = time.perf_counter()
         values = self._graphs[network].run(signature, inputs, outputs)
         self.seconds[network] += time.perf_counter() - started
+        self.calls += 1
         return values
 
 
 class _Graph:
-    """A SavedModel in a session with TensorFlow's default settings, loaded as TensorFlow Serving loads it."""
+    """A SavedModel in a session with the local model server's settings, loaded as TensorFlow Serving loads it."""
 
-    def __init__(self, path: Path) -> None:
-        self._session = tf.Session(graph=tf.Graph())
+    def __init__(self, path: Path, threads: int) -> None:
+        config = tf.ConfigProto(intra_op_parallelism_threads=threads)
+        self._session = tf.Session(graph=tf.Graph(), config=config)
         loaded = tf.saved_model.loader.load(self._session, [tf.saved_model.tag_constants.SERVING], str(path))
         self._signatures = loaded.signature_def
         self._callables: dict[str, Any] = {}

@@ -23,6 +23,8 @@ READY_SECONDS = 600.0  # a full-size family loads for minutes
 CALL_MILLISECONDS = 600_000  # on a CPU, a call of a full-size family takes minutes too
 STOP_SECONDS = 20.0
 POLL_SECONDS = 0.05
+# The largest network of a family whose operations are over before a second thread has woken up to help.
+SMALL_NETWORK_BYTES = 100_000_000
 
 
 class StackError(RuntimeError):
@@ -134,9 +136,16 @@ def model_server_process(models: Path, family: str, port: int, *flags: str) -> I
             f"--rest_api_port={port}",
             f"--model_config_file={config}",
             f"--rest_api_timeout_in_ms={CALL_MILLISECONDS}",
+            f"--tensorflow_intra_op_parallelism={threads_per_operation(models / family)}",
         )
         with _process("model_server", *own, *flags) as process:
             yield process
+
+
+def threads_per_operation(family: Path) -> int:
+    """Return 1 if the networks in the folder of a family are small, else 0, which is as many as there are cores."""
+    largest = max((file.stat().st_size for file in family.rglob("*") if file.is_file()), default=0)
+    return 1 if largest <= SMALL_NETWORK_BYTES else 0
 
 
 @contextmanager

@@ -11,14 +11,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from proxy.noise import initial_noise
+from proxy.pace import Pace
 from proxy.samplers import Table
 
 Checkpoint = Callable[[], Awaitable[None]]
 
 Context: TypeAlias = object
 """What a text encoder makes of a caption; only the networks look into it."""
-
-MOST_STEPS_PER_CALL = 25
 
 
 @dataclass(frozen=True)
@@ -87,10 +86,11 @@ class Drawing:
 
 
 async def generate(
-    models: Models, recipe: Recipe, *, steps_per_call: int, rows_per_call: int, checkpoint: Checkpoint
+    models: Models, recipe: Recipe, *, pace: Pace, rows_per_call: int, checkpoint: Checkpoint
 ) -> Drawing:
     """Draw the recipe's pictures, at most `rows_per_call` at once.
 
+    pace: how many steps each call has.
     checkpoint: awaited before every call of a network; what it raises ends the work.
     Raises whatever the models raise.
     """
@@ -108,7 +108,7 @@ async def generate(
         seeds = recipe.seeds[first : first + rows_per_call]
         noise = await asyncio.to_thread(initial_noise, seeds, recipe.latent_shape)
         with _timed(seconds, "diffusion_model"):
-            latent = await denoise(models, noise, guidance, recipe.table, steps_per_call, checkpoint)
+            latent = await denoise(models, noise, guidance, recipe.table, pace, checkpoint)
         with _timed(seconds, "decoder"):
             await checkpoint()
             pictures.append(await models.decode(latent))
@@ -122,15 +122,20 @@ async def denoise(
     noise: NDArray[np.float32],
     guidance: Guidance,
     table: Table,
-    steps_per_call: int,
+    pace: Pace,
     checkpoint: Checkpoint,
 ) -> NDArray[np.float32]:
     """Follow the table from unit noise (batch, h, w, 4) to the clean latent of the same shape."""
     state = State(noise * np.float32(table.initial_scale), np.zeros_like(noise))
-    for first in range(0, len(table.timesteps), steps_per_call):
-        steps = slice(first, first + steps_per_call)
+    rows, done, end = len(noise), 0, len(table.timesteps)
+    while done < end:
+        count = pace.steps(rows, end - done)
+        steps = slice(done, done + count)
         await checkpoint()
+        start = time.perf_counter()
         state = await models.denoise(state, guidance, table.timesteps[steps], table.coefficients[steps])
+        pace.took(rows, count, time.perf_counter() - start)
+        done += count
     return state.latent
 
 

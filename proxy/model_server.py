@@ -14,7 +14,8 @@ from proxy import wire
 from proxy.contexts import Contexts
 from proxy.errors import BadModelAnswerError, ModelTimeoutError, ModelUnavailableError
 from proxy.families import Family, Size
-from proxy.generation import MOST_STEPS_PER_CALL, Guidance, State
+from proxy.generation import Guidance, State
+from proxy.pace import MOST_STEPS_PER_CALL
 from proxy.servers import Servers
 
 logger = logging.getLogger(__name__)

@@ -3,6 +3,7 @@
 import io
 import json
 import math
+import zlib
 from collections.abc import Mapping
 from enum import StrEnum
 
@@ -13,8 +14,8 @@ from PIL.PngImagePlugin import PngInfo
 
 _SOFTWARE = "Easel"
 _QUALITY = 95
-# Half the time of zlib's own choice, 6, for a file of the same size.
-_PNG_COMPRESSION = 4
+# A third to a fifth of the time of zlib's own choice, for a file of the same size.
+_PNG_COMPRESSION = zlib.Z_RLE
 _BLANK = 255
 
 
@@ -50,7 +51,7 @@ def encode(picture: NDArray[np.uint8], file_format: Format, parameters: Mapping[
     image = Image.fromarray(picture)
     file = io.BytesIO()
     if file_format is Format.PNG:
-        image.save(file, "PNG", compress_level=_PNG_COMPRESSION, pnginfo=_text_chunks(parameters))
+        image.save(file, "PNG", compress_type=_PNG_COMPRESSION, pnginfo=_text_chunks(parameters))
     elif file_format is Format.JPEG:
         image.save(file, "JPEG", quality=_QUALITY, subsampling=0, exif=_exif(parameters))
     else:

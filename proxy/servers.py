@@ -17,6 +17,13 @@ class _Server:
         self.in_flight = 0
         self.turn = 0
         self.aside_until: float | None = None
+        self._urls: dict[str, httpx.URL] = {}
+
+    def url(self, path: str) -> httpx.URL:
+        """The address of a path, put together once, for which httpx takes 0.2 ms."""
+        if path not in self._urls:
+            self._urls[path] = self.client.base_url.join(path.lstrip("/"))
+        return self._urls[path]
 
     def rank(self) -> tuple[bool, int, int]:
         """The lowest goes first: reachable, with the fewest requests in flight, not chosen for the longest time."""
@@ -70,7 +77,7 @@ class Servers:
         if server.aside_until is not None:
             self._set_aside(server)
         try:
-            response = await server.client.request(method, path, content=content)
+            response = await server.client.request(method, server.url(path), content=content)
         except httpx.TransportError as exc:
             logger.warning("%s %s%s: %r", method, str(server.client.base_url).rstrip("/"), path, exc)
             if not _too_late(exc):

@@ -3,6 +3,7 @@
 import asyncio
 import secrets
 import time
+from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
@@ -16,6 +17,7 @@ from proxy.families import Family, Size
 from proxy.generation import Checkpoint, Drawing, Recipe, generate
 from proxy.model_server import ModelServer, ServedModels
 from proxy.noise import DISTINCT_SEEDS, picture_seeds
+from proxy.pace import FixedPace, LearnedPace, Pace
 from proxy.pictures import Format, encode, grid
 from proxy.samplers import SAMPLERS
 from proxy.tokenizer import Tokenizer
@@ -78,7 +80,7 @@ class Result:
         )
 
 
-def parameters(order: Order) -> dict[str, str | int | float]:
+def parameters(order: Order) -> dict[str, str | int | float | None]:
     """The order under the names that a request gives its parameters."""
     return {name: str(value) if name == "format" else value for name, value in vars(order).items()}
 
@@ -93,12 +95,13 @@ class Service:
         tokenizer: Tokenizer,
         contexts: Contexts,
         *,
-        steps_per_call: int,
+        steps_per_call: int | None,
         rows_per_call: int,
     ) -> None:
         self.catalogue = catalogue
         self._server, self._tokenizer, self._contexts = server, tokenizer, contexts
         self._steps_per_call, self._rows_per_call = steps_per_call, rows_per_call
+        self._learned: defaultdict[tuple[str, str, Size], LearnedPace] = defaultdict(LearnedPace)
 
     async def draw(self, order: Order, checkpoint: Checkpoint) -> Result:
         """Draw an order whose numbers are within bounds.
@@ -127,7 +130,7 @@ class Service:
             order.guidance_scale,
             size.latent_shape,
         )
-        drawing = await self._generate(family, size, recipe, steps_per_call, checkpoint)
+        drawing = await self._generate(family, size, recipe, self._pace(order, family, size), checkpoint)
         return Result(
             order,
             drawing.pictures,
@@ -139,21 +142,22 @@ class Service:
         )
 
     async def _generate(
-        self, family: Family, size: Size, recipe: Recipe, steps_per_call: int, checkpoint: Checkpoint
+        self, family: Family, size: Size, recipe: Recipe, pace: Pace, checkpoint: Checkpoint
     ) -> Drawing:
         models = ServedModels(self._server, family, size, self._contexts)
         try:
-            return await generate(
-                models,
-                recipe,
-                steps_per_call=steps_per_call,
-                rows_per_call=self._rows_per_call,
-                checkpoint=checkpoint,
-            )
+            return await generate(models, recipe, pace=pace, rows_per_call=self._rows_per_call, checkpoint=checkpoint)
         except ModelServerError:
             # Perhaps the server came back with other models: the next request looks again.
             self.catalogue.forget(family.name)
             raise
+
+    def _pace(self, order: Order, family: Family, size: Size) -> Pace:
+        """As the order or the settings have it; otherwise what was learned of this version of the network."""
+        if order.steps_per_call is not None:
+            return FixedPace(order.steps_per_call)
+        model = family.diffusion_model
+        return self._learned[model, family.versions[model], size]
 
     async def _choose(self, order: Order) -> tuple[Family, Size]:
         """The order's family and size. Raises InvalidParametersError, listing what there is."""

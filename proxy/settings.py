@@ -5,7 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, Field, HttpUrl, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
-from proxy.generation import MOST_STEPS_PER_CALL
+from proxy.pace import MOST_STEPS_PER_CALL
 
 Url = Annotated[str, AfterValidator(lambda url: str(HttpUrl(url)).rstrip("/"))]
 FamilyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
@@ -35,8 +35,8 @@ class Settings(BaseSettings):
     workers: Annotated[int, Field(ge=1)] = 1
     """Processes that answer, all on the same port; they share nothing."""
 
-    steps_per_call: Annotated[int, Field(ge=1, le=MOST_STEPS_PER_CALL)] = 5
-    """Denoising steps in one call of the model server, by default; fewer notice sooner that a client left."""
+    steps_per_call: Annotated[int, Field(ge=1, le=MOST_STEPS_PER_CALL)] | None = None
+    """Denoising steps in one call of the model server; by default as many as take a quarter of a second."""
 
     rows_per_call: Annotated[int, Field(ge=1)] = 16
     """Pictures of one request in one call; lower it where the model server's memory is short."""

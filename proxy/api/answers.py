@@ -15,7 +15,7 @@ class Generated(BaseModel):
     """The answer to POST /generate."""
 
     pictures: list[Picture]
-    parameters: dict[str, str | int | float] = Field(description="all of them, also those that were left open")
+    parameters: dict[str, str | int | float | None] = Field(description="all of them, also those that were left open")
     dropped_caption: str = Field(description="the end of the caption that did not fit into 75 tokens")
     dropped_negative_caption: str
     seconds: dict[str, float] = Field(description="per stage, and in total")

@@ -4,8 +4,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 
-from proxy.generation import MOST_STEPS_PER_CALL
 from proxy.noise import LARGEST_SEED
+from proxy.pace import MOST_STEPS_PER_CALL
 from proxy.pictures import Format
 from proxy.samplers import SAMPLERS
 from proxy.service import Order
@@ -60,7 +60,7 @@ class Parameters(BaseModel):
         None,
         ge=1,
         le=MOST_STEPS_PER_CALL,
-        description=f"a whole number from 1 to {MOST_STEPS_PER_CALL}, or none for the server's own",
+        description=f"a whole number from 1 to {MOST_STEPS_PER_CALL}, or none for what takes a quarter of a second",
     )
 
     def order(self) -> Order:

@@ -8,6 +8,7 @@ import pytest
 
 from proxy.generation import Guidance, Recipe, State, generate
 from proxy.noise import initial_noise
+from proxy.pace import FixedPace
 from proxy.samplers import SAMPLERS
 
 SHAPE = (2, 3, 4)
@@ -55,7 +56,7 @@ def recipe(n: int = 1, steps: int = 7, sampler: str = "ddim") -> Recipe:
 
 async def test_every_step_of_the_table_runs_once_in_order() -> None:
     models, plan = FakeModels(), recipe(steps=7)
-    await generate(models, plan, steps_per_call=3, rows_per_call=16, checkpoint=Checkpoint())
+    await generate(models, plan, pace=FixedPace(3), rows_per_call=16, checkpoint=Checkpoint())
     assert [len(timesteps) for _, _, timesteps, _ in models.denoised] == [3, 3, 1]
     assert np.concatenate([call[2] for call in models.denoised]).tolist() == plan.table.timesteps.tolist()
     assert (np.concatenate([call[3] for call in models.denoised]) == plan.table.coefficients).all()
@@ -64,7 +65,7 @@ async def test_every_step_of_the_table_runs_once_in_order() -> None:
 @pytest.mark.parametrize("sampler", SAMPLERS)
 async def test_the_first_latent_is_the_seeds_noise_scaled_for_the_sampler(sampler: str) -> None:
     models, plan = FakeModels(), recipe(n=3, sampler=sampler)
-    await generate(models, plan, steps_per_call=150, rows_per_call=16, checkpoint=Checkpoint())
+    await generate(models, plan, pace=FixedPace(150), rows_per_call=16, checkpoint=Checkpoint())
     first = models.denoised[0][0]
     expected = initial_noise([10, 11, 12], SHAPE) * np.float32(plan.table.initial_scale)
     assert (first.latent == expected).all()
@@ -74,7 +75,7 @@ async def test_the_first_latent_is_the_seeds_noise_scaled_for_the_sampler(sample
 
 async def test_the_state_of_one_call_is_the_next_calls() -> None:
     models = FakeModels()
-    await generate(models, recipe(steps=5), steps_per_call=2, rows_per_call=16, checkpoint=Checkpoint())
+    await generate(models, recipe(steps=5), pace=FixedPace(2), rows_per_call=16, checkpoint=Checkpoint())
     start, middle = models.denoised[0][0], models.denoised[1][0]
     assert (middle.latent == start.latent + 2).all()
     assert (middle.x0 == start.latent).all()
@@ -83,7 +84,7 @@ async def test_the_state_of_one_call_is_the_next_calls() -> None:
 
 async def test_both_captions_guide() -> None:
     models = FakeModels()
-    await generate(models, recipe(), steps_per_call=5, rows_per_call=16, checkpoint=Checkpoint())
+    await generate(models, recipe(), pace=FixedPace(5), rows_per_call=16, checkpoint=Checkpoint())
     guidance = models.denoised[0][1]
     assert guidance == Guidance(f"context of {77 * 38}", f"context of {2 * 77 * 38}", 3.5)
 
@@ -92,7 +93,7 @@ async def test_both_captions_guide() -> None:
 async def test_pictures_come_in_the_order_of_their_seeds_however_many_share_a_call(rows_per_call: int) -> None:
     models = FakeModels()
     drawing = await generate(
-        models, recipe(n=5), steps_per_call=150, rows_per_call=rows_per_call, checkpoint=Checkpoint()
+        models, recipe(n=5), pace=FixedPace(150), rows_per_call=rows_per_call, checkpoint=Checkpoint()
     )
     assert max(len(latent) for latent in models.decoded) == min(rows_per_call, 5)
     assert [tokens.shape for tokens in models.encoded] == [(77,), (77,)]
@@ -105,7 +106,7 @@ async def test_nothing_is_called_after_the_checkpoint_raises() -> None:
     """Four checks pass: one for both captions and three for the first of the ten denoising calls."""
     models = FakeModels()
     with pytest.raises(InterruptedError):
-        await generate(models, recipe(steps=10), steps_per_call=1, rows_per_call=16, checkpoint=Checkpoint(4))
+        await generate(models, recipe(steps=10), pace=FixedPace(1), rows_per_call=16, checkpoint=Checkpoint(4))
     assert len(models.encoded) == 2
     assert len(models.denoised) == 3
     assert models.decoded == []
@@ -113,5 +114,5 @@ async def test_nothing_is_called_after_the_checkpoint_raises() -> None:
 
 async def test_there_is_a_check_before_every_call() -> None:
     models, checkpoint = FakeModels(), Checkpoint()
-    await generate(models, recipe(steps=10), steps_per_call=5, rows_per_call=16, checkpoint=checkpoint)
+    await generate(models, recipe(steps=10), pace=FixedPace(5), rows_per_call=16, checkpoint=checkpoint)
     assert checkpoint.passed == 1 + 2 + 1

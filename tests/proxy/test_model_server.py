@@ -14,8 +14,9 @@ from proxy import wire
 from proxy.contexts import Contexts
 from proxy.errors import BadModelAnswerError, ModelServerError, ModelTimeoutError, ModelUnavailableError
 from proxy.families import Family, Size, parse_model
-from proxy.generation import MOST_STEPS_PER_CALL, Guidance, State
+from proxy.generation import Guidance, State
 from proxy.model_server import ModelServer, ServedModels
+from proxy.pace import MOST_STEPS_PER_CALL
 from proxy.servers import Servers
 from tests.proxy import fake_model_server as networks
 from tests.proxy.fake_model_server import PIXELS, SIDE, WIDTH, FakeModelServer
