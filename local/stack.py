@@ -80,19 +80,12 @@ def running_stack(
     model_server_port = model_server_port or free_port()
     proxy_port = proxy_port or free_port()
     model_server_url = f"http://127.0.0.1:{model_server_port}"
-    settings = {
-        "EASEL_MODEL_SERVER_URLS": model_server_url,
-        "EASEL_FAMILIES": family,
-        "EASEL_PORT": str(proxy_port),
-        "EASEL_CALL_TIMEOUT_SECONDS": str(CALL_MILLISECONDS // 1000),
-        **(environment or {}),
-    }
     with (
         model_server_process(models, family, model_server_port, *model_server_flags) as model_server,
-        _process("proxy", environment=settings) as proxy,
+        proxy_process([model_server_url], family, proxy_port, environment) as proxy,
     ):
         stack = Stack(f"http://127.0.0.1:{proxy_port}", model_server_url, proxy, model_server)
-        _wait_until_ready(stack)
+        wait_until_ready(stack)
         yield stack
 
 
@@ -149,6 +142,22 @@ def threads_per_operation(family: Path) -> int:
 
 
 @contextmanager
+def proxy_process(
+    model_server_urls: Sequence[str], family: str, port: int, environment: Mapping[str, str] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
+    """Run the proxy inside a `with` block; it may not be ready yet when the block begins."""
+    settings = {
+        "EASEL_MODEL_SERVER_URLS": ",".join(model_server_urls),
+        "EASEL_FAMILIES": family,
+        "EASEL_PORT": str(port),
+        "EASEL_CALL_TIMEOUT_SECONDS": str(CALL_MILLISECONDS // 1000),
+        **(environment or {}),
+    }
+    with _process("proxy", environment=settings) as process:
+        yield process
+
+
+@contextmanager
 def _process(
     module: str, *arguments: str, environment: Mapping[str, str] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
@@ -167,7 +176,7 @@ def _process(
             process.wait()
 
 
-def _wait_until_ready(stack: Stack) -> None:
+def wait_until_ready(stack: Stack) -> None:
     """Wait for the model server's port, which opens when its models are loaded, and then for the proxy."""
     deadline = time.monotonic() + READY_SECONDS
     _poll(stack, deadline, lambda: _listens(stack.model_server_url))
