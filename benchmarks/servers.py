@@ -13,10 +13,12 @@ import httpx
 
 from benchmarks import report
 from benchmarks.drawing import PICTURE_SECONDS, Easel, add_options
-from benchmarks.report import Report, Row, ratios
+from benchmarks.report import Report, Row, at_least, ratios
 from benchmarks.turns import take_turns
 from benchmarks.users import draw_at_once
 from local.stack import Stack, free_port, model_server_process, proxy_process, wait_until_ready
+
+GAIN = at_least(1.5)
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
@@ -33,7 +35,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         take_turns(sides, 1)  # warm
         taken = take_turns(sides, options.rounds)
     figures = [Row(f"pictures a second, {name}", values) for name, values in taken.items()]
-    rows = [Row("throughput of two servers ÷ of one", ratios(taken["two"], taken["one"])), *figures]
+    rows = [Row("throughput of two servers ÷ of one", ratios(taken["two"], taken["one"]), "", GAIN), *figures]
     title = f"model servers of one core each, {options.users} users, {options.family}, {options.steps} steps"
     Report("servers", title, vars(options), rows).publish(options.results, report.bars(figures))
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import overhead, stand_in, wire
+from benchmarks import overhead, servers, stand_in, wire
 from local.stack import StackError, running_stack
 
 
@@ -36,6 +36,15 @@ def test_wire_runs(tmp_path: Path) -> None:
     rows = {what: row["median"] for what, row in _rows(tmp_path / "wire.json").items()}
     assert list(rows) == ["JSON, columns", "JSON, rows", "raw, 1 a call", "raw, 5 a call"]
     assert rows["raw, 5 a call"] < rows["JSON, columns"]
+
+
+def test_servers_runs(models: Path, tmp_path: Path) -> None:
+    """Both sides draw, each model server on one core only."""
+    few = ["--users", "2", "--pictures", "4", "--rounds", "1", "--steps", "2"]
+    servers.main(["--models", str(models), "--family", stand_in.FAMILY, *few, "--results", str(tmp_path)])
+    rows = _rows(tmp_path / "servers.json")
+    assert list(rows) == ["throughput of two servers ÷ of one", "pictures a second, one", "pictures a second, two"]
+    assert all(row["median"] > 0 for row in rows.values())
 
 
 def test_flags_reach_the_model_server(models: Path) -> None:
