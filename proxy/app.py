@@ -8,12 +8,14 @@ import httpx
 from fastapi import FastAPI
 
 from proxy import tokenizer
-from proxy.api import failures
+from proxy.api import events, failures
 from proxy.api.limits import BodyLimit
 from proxy.api.routes import router
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
+from proxy.jobs import Jobs
 from proxy.model_server import ModelServer
+from proxy.queue import Queue
 from proxy.servers import Servers
 from proxy.service import Service
 from proxy.settings import Settings
@@ -42,13 +44,16 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
                 Catalogue(server, settings.families, tokenizer.LENGTH),
                 tokenizer.bundled(),
                 Contexts(settings.context_cache_bytes),
+                Queue(settings.concurrent_requests),
                 steps_per_call=settings.steps_per_call,
                 rows_per_call=settings.rows_per_call,
             )
+            app.state.jobs = Jobs(app.state.service)
             yield
 
     app = FastAPI(title="Easel", summary="A caption becomes a picture.", lifespan=lifespan)
     app.include_router(router)
+    app.include_router(events.router)
     app.add_middleware(BodyLimit)
     failures.install(app)
     return app

@@ -8,6 +8,7 @@ EaselError
 │   └── BadModelAnswerError    502  the model answered, but not with what its signature promises
 ├── FamilyMisfitError          503  the models of a family do not fit together
 ├── NotReadyError              503  what is still missing, at readiness
+├── UnknownJobError            404  no job of this name, or not any more
 └── AbandonedError             499  the client left before its picture was done
 """
 
@@ -102,6 +103,17 @@ class NotReadyError(EaselError):
     def because(cls, causes: Sequence[EaselError]) -> "NotReadyError":
         """The error that repeats every cause."""
         return cls("; ".join(str(cause) for cause in causes), [detail for cause in causes for detail in cause.details])
+
+
+class UnknownJobError(EaselError):
+    """There is no job of this name, or not any more."""
+
+    status = 404
+    kind = "unknown_job"
+
+    def __init__(self, job: str) -> None:
+        """job: as it was asked for."""
+        super().__init__(f"job: received {job!r}, allowed is one that an event of the last minute named")
 
 
 class AbandonedError(EaselError):

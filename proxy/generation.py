@@ -1,10 +1,12 @@
 """The denoising loop: tokens and seeds in, pictures out, over any three functions that run the networks."""
 
 import asyncio
+import math
 import time
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
 from typing import Protocol, TypeAlias
 
 import numpy as np
@@ -13,8 +15,6 @@ from numpy.typing import NDArray
 from proxy.noise import initial_noise
 from proxy.pace import Pace
 from proxy.samplers import Table
-
-Checkpoint = Callable[[], Awaitable[None]]
 
 Context: TypeAlias = object
 """What a text encoder makes of a caption; only the networks look into it."""
@@ -61,6 +61,23 @@ class Models(Protocol):
 
 
 @dataclass(frozen=True)
+class Progress:
+    """How far a request is, between two calls of a network.
+
+    step: denoising steps that are done, of `steps`; pictures of one call take theirs together.
+    preview: decodes what the pictures under way (rows, H, W, 3) will probably look like; None before the first step.
+    """
+
+    step: int
+    steps: int
+    preview: Callable[[], Awaitable[NDArray[np.uint8]]] | None = None
+
+
+Checkpoint: TypeAlias = Callable[[Progress], Awaitable[None]]
+"""Awaited before every call of a network; what it raises ends the work."""
+
+
+@dataclass(frozen=True)
 class Recipe:
     """All that decides what the pictures look like.
 
@@ -91,12 +108,13 @@ async def generate(
     """Draw the recipe's pictures, at most `rows_per_call` at once.
 
     pace: how many steps each call has.
-    checkpoint: awaited before every call of a network; what it raises ends the work.
-    Raises whatever the models raise.
+    Raises whatever the models and the checkpoint raise.
     """
     seconds: dict[str, float] = {}
+    steps = len(recipe.table.timesteps)
+    rounds = math.ceil(len(recipe.seeds) / rows_per_call)
     with _timed(seconds, "text_encoder"):
-        await checkpoint()
+        await checkpoint(Progress(0, rounds * steps))
         # Each alone, so that a context does not depend on its company, and can be kept for other requests.
         context, unconditional = await asyncio.gather(
             models.encode(recipe.tokens), models.encode(recipe.negative_tokens)
@@ -104,13 +122,18 @@ async def generate(
     guidance = Guidance(context, unconditional, recipe.guidance_scale)
 
     pictures = []
-    for first in range(0, len(recipe.seeds), rows_per_call):
-        seeds = recipe.seeds[first : first + rows_per_call]
+    for number in range(rounds):
+        seeds = recipe.seeds[number * rows_per_call : (number + 1) * rows_per_call]
+
+        async def report(done: int, state: State, before: int = number * steps) -> None:
+            """Count the steps of the pictures before these as well."""
+            preview = partial(models.decode, state.x0) if done else None
+            await checkpoint(Progress(before + done, rounds * steps, preview))
+
         noise = await asyncio.to_thread(initial_noise, seeds, recipe.latent_shape)
         with _timed(seconds, "diffusion_model"):
-            latent = await denoise(models, noise, guidance, recipe.table, pace, checkpoint)
+            latent = await denoise(models, noise, guidance, recipe.table, pace, report)
         with _timed(seconds, "decoder"):
-            await checkpoint()
             pictures.append(await models.decode(latent))
     # Most requests have all of their pictures in one array, megabytes that need no copy.
     together = pictures[0] if len(pictures) == 1 else await asyncio.to_thread(np.concatenate, pictures)
@@ -123,19 +146,23 @@ async def denoise(
     guidance: Guidance,
     table: Table,
     pace: Pace,
-    checkpoint: Checkpoint,
+    report: Callable[[int, State], Awaitable[None]],
 ) -> NDArray[np.float32]:
-    """Follow the table from unit noise (batch, h, w, 4) to the clean latent of the same shape."""
+    """Follow the table from unit noise (batch, h, w, 4) to the clean latent of the same shape.
+
+    report: awaited with the steps done and the state, before each call and after the last; what it raises ends the work.
+    """
     state = State(noise * np.float32(table.initial_scale), np.zeros_like(noise))
     rows, done, end = len(noise), 0, len(table.timesteps)
+    await report(done, state)
     while done < end:
         count = pace.steps(rows, end - done)
         steps = slice(done, done + count)
-        await checkpoint()
         start = time.perf_counter()
         state = await models.denoise(state, guidance, table.timesteps[steps], table.coefficients[steps])
         pace.took(rows, count, time.perf_counter() - start)
         done += count
+        await report(done, state)
     return state.latent
 
 

@@ -31,6 +31,21 @@ class FixedPace:
         """Nothing to learn."""
 
 
+class CappedPace:
+    """Another pace, with at most so many steps a call: for those who want to see what becomes of the picture."""
+
+    def __init__(self, pace: Pace, most: int) -> None:
+        self._pace, self._most = pace, most
+
+    def steps(self, rows: int, left: int) -> int:
+        """Steps of the next call."""
+        return min(self._pace.steps(rows, left), self._most)
+
+    def took(self, rows: int, steps: int, seconds: float) -> None:
+        """Let the other pace learn."""
+        self._pace.took(rows, steps, seconds)
+
+
 class LearnedPace:
     """Calls of a quarter of a second on a server that has nothing else to do.
 

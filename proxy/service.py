@@ -6,6 +6,7 @@ import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,11 +15,12 @@ from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.errors import InvalidParametersError, ModelServerError
 from proxy.families import Family, Size
-from proxy.generation import Checkpoint, Drawing, Recipe, generate
+from proxy.generation import Drawing, Progress, Recipe, generate
 from proxy.model_server import ModelServer, ServedModels
 from proxy.noise import DISTINCT_SEEDS, picture_seeds
-from proxy.pace import FixedPace, LearnedPace, Pace
+from proxy.pace import CappedPace, FixedPace, LearnedPace, Pace
 from proxy.pictures import Format, encode, grid
+from proxy.queue import Queue
 from proxy.samplers import SAMPLERS
 from proxy.tokenizer import Tokenizer
 
@@ -85,6 +87,20 @@ def parameters(order: Order) -> dict[str, str | int | float | None]:
     return {name: str(value) if name == "format" else value for name, value in vars(order).items()}
 
 
+class Watcher(Protocol):
+    """Who waits for a request. What a method raises ends the work."""
+
+    @property
+    def most_steps_per_call(self) -> int | None:
+        """How many steps may pass at most without a word; None: whatever is quickest."""
+
+    async def queued(self, position: int) -> None:
+        """So many requests are before this one, itself counted."""
+
+    async def progressed(self, progress: Progress) -> None:
+        """The next call of a network is about to begin."""
+
+
 class Service:
     """Draws orders with the families of one model server."""
 
@@ -94,20 +110,20 @@ class Service:
         catalogue: Catalogue,
         tokenizer: Tokenizer,
         contexts: Contexts,
+        queue: Queue,
         *,
         steps_per_call: int | None,
         rows_per_call: int,
     ) -> None:
         self.catalogue = catalogue
-        self._server, self._tokenizer, self._contexts = server, tokenizer, contexts
+        self._server, self._tokenizer, self._contexts, self._queue = server, tokenizer, contexts, queue
         self._steps_per_call, self._rows_per_call = steps_per_call, rows_per_call
         self._learned: defaultdict[tuple[str, str, Size], LearnedPace] = defaultdict(LearnedPace)
 
-    async def draw(self, order: Order, checkpoint: Checkpoint) -> Result:
+    async def draw(self, order: Order, watcher: Watcher) -> Result:
         """Draw an order whose numbers are within bounds.
 
-        checkpoint: awaited between calls; what it raises ends the work.
-        Raises InvalidParametersError, ModelServerError, FamilyMisfitError.
+        Raises InvalidParametersError, ModelServerError, FamilyMisfitError, and what the watcher raises.
         """
         start = time.perf_counter()
         caption, negative_caption = self._tokenizer(order.caption), self._tokenizer(order.negative_caption)
@@ -130,7 +146,8 @@ class Service:
             order.guidance_scale,
             size.latent_shape,
         )
-        drawing = await self._generate(family, size, recipe, self._pace(order, family, size), checkpoint)
+        async with self._queue.place(watcher.queued):
+            drawing = await self._generate(family, size, recipe, self._pace(order, family, size), watcher)
         return Result(
             order,
             drawing.pictures,
@@ -141,12 +158,14 @@ class Service:
             {**drawing.seconds, "total": time.perf_counter() - start},
         )
 
-    async def _generate(
-        self, family: Family, size: Size, recipe: Recipe, pace: Pace, checkpoint: Checkpoint
-    ) -> Drawing:
+    async def _generate(self, family: Family, size: Size, recipe: Recipe, pace: Pace, watcher: Watcher) -> Drawing:
+        if watcher.most_steps_per_call is not None:
+            pace = CappedPace(pace, watcher.most_steps_per_call)
         models = ServedModels(self._server, family, size, self._contexts)
         try:
-            return await generate(models, recipe, pace=pace, rows_per_call=self._rows_per_call, checkpoint=checkpoint)
+            return await generate(
+                models, recipe, pace=pace, rows_per_call=self._rows_per_call, checkpoint=watcher.progressed
+            )
         except ModelServerError:
             # Perhaps the server came back with other models: the next request looks again.
             self.catalogue.forget(family.name)

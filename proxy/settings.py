@@ -41,6 +41,9 @@ class Settings(BaseSettings):
     rows_per_call: Annotated[int, Field(ge=1)] = 16
     """Pictures of one request in one call; lower it where the model server's memory is short."""
 
+    concurrent_requests: Annotated[int, Field(ge=1)] = 16
+    """Requests that are drawn at the same time, in each worker; the others wait in line."""
+
     context_cache_bytes: Annotated[int, Field(ge=0)] = 16_000_000
     """What captions' contexts may take in memory, in each worker: about 300 of emoji, 50 of Stable Diffusion 1."""
 

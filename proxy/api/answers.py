@@ -1,6 +1,11 @@
 """The JSON that the API answers with, as the documentation shows it."""
 
+import asyncio
+from base64 import b64encode
+
 from pydantic import BaseModel, Field
+
+from proxy.service import Result, parameters
 
 
 class Picture(BaseModel):
@@ -19,6 +24,29 @@ class Generated(BaseModel):
     dropped_caption: str = Field(description="the end of the caption that did not fit into 75 tokens")
     dropped_negative_caption: str
     seconds: dict[str, float] = Field(description="per stage, and in total")
+
+
+class QueuedEvent(BaseModel):
+    """The data of a `queued` event."""
+
+    job: str = Field(description="what GET /generate/cancel takes")
+    position: int = Field(description="1 is the next; 0 before it is known")
+
+
+class ProgressEvent(BaseModel):
+    """The data of a `progress` event."""
+
+    job: str = Field(description="what GET /generate/cancel takes")
+    step: int = Field(description="denoising steps that are done")
+    steps: int
+    seconds_left: float | None = Field(description="until the last step, if the rest goes as what is done")
+    preview: str | None = Field(description="what the pictures look like so far, as a data: URL")
+
+
+class Cancelled(BaseModel):
+    """The answer to GET /generate/cancel."""
+
+    job: str
 
 
 class Network(BaseModel):
@@ -74,3 +102,23 @@ class Error(BaseModel):
     """The answer to every request that failed."""
 
     error: ErrorRecord
+
+
+async def generated(result: Result) -> Generated:
+    """The answer for a result; files are made in a thread."""
+    files = await result.files()
+    media_type = result.order.format.media_type
+
+    def answer() -> Generated:
+        return Generated(
+            pictures=[
+                Picture(seed=seed, media_type=media_type, base64=b64encode(file).decode())
+                for seed, file in zip(result.seeds, files, strict=True)
+            ],
+            parameters=parameters(result.order),
+            dropped_caption=result.dropped_caption,
+            dropped_negative_caption=result.dropped_negative_caption,
+            seconds=result.seconds,
+        )
+
+    return await asyncio.to_thread(answer)

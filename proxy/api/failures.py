@@ -43,6 +43,8 @@ async def _invalid(_: Request, error: Exception) -> Response:
 
 async def _http_error(_: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the type it is registered for
+    if error.status_code == HTTPStatus.NO_CONTENT:
+        return Response(status_code=error.status_code)
     failure = EaselError(str(error.detail))
     failure.kind = HTTPStatus(error.status_code).name.lower()
     return _answer(error.status_code, failure, error.headers)

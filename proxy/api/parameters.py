@@ -3,7 +3,9 @@
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from starlette.requests import Request
 
+from proxy.errors import InvalidParametersError
 from proxy.noise import LARGEST_SEED
 from proxy.pace import MOST_STEPS_PER_CALL
 from proxy.pictures import Format
@@ -72,3 +74,10 @@ def allowed(parameter: str) -> str:
     """What is allowed for the parameter, in words; for an unknown one, which parameters there are."""
     field = Parameters.model_fields.get(parameter)
     return str(field.description) if field else f"one of the parameters {', '.join(Parameters.model_fields)}"
+
+
+def once(request: Request, query: Parameters) -> None:
+    """Raise InvalidParametersError if one is given twice in the query, which would leave open which is meant."""
+    for name in query.model_fields_set:
+        if len(values := request.query_params.getlist(name)) > 1:
+            raise InvalidParametersError.one(name, values, "given once")

@@ -1,7 +1,6 @@
 """The routes: pictures, models and health."""
 
 import asyncio
-from base64 import b64encode
 from typing import Annotated, Any
 from urllib.parse import quote
 
@@ -9,14 +8,13 @@ import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
 from fastapi.responses import RedirectResponse
 
-from proxy.api.answers import Catalogued, Error, FamilyEntry, Generated, Network, Picture, SizeEntry, State
-from proxy.api.parameters import Parameters
-from proxy.errors import AbandonedError, InvalidParametersError
+from proxy.api.answers import Catalogued, Error, FamilyEntry, Generated, Network, SizeEntry, State, generated
+from proxy.api.parameters import Parameters, once
+from proxy.api.present import Present
 from proxy.families import NETWORKS, Family, model_name
-from proxy.generation import Checkpoint
 from proxy.pictures import Format
 from proxy.samplers import SAMPLERS
-from proxy.service import Result, Service, parameters
+from proxy.service import Result, Service
 
 # Servers and proxies on the way refuse a head of more than a few kilobytes; the JSON answer has the whole text.
 _HEADER_CHARACTERS = 200
@@ -39,10 +37,7 @@ def _service(request: Request) -> Service:
 
 
 def _query(request: Request, query: Annotated[Parameters, Query()]) -> Parameters:
-    """The query's parameters; one that is given twice would leave open which is meant."""
-    for name in query.model_fields_set:
-        if len(values := request.query_params.getlist(name)) > 1:
-            raise InvalidParametersError.one(name, values, "given once")
+    once(request, query)
     return query
 
 
@@ -52,7 +47,7 @@ Served = Annotated[Service, Depends(_service)]
 @router.get("/generate", response_class=Response, responses={**_PICTURE, **_FAILURES})
 async def get_generate(request: Request, service: Served, query: Annotated[Parameters, Depends(_query)]) -> Response:
     """One picture; with n above 1, a grid of n pictures whose seeds count up from `seed`."""
-    result = await service.draw(query.order(), _present(request))
+    result = await service.draw(query.order(), Present(request))
     file = await result.grid_file()
     name = f'inline; filename="easel-{result.order.seed}.{result.order.format}"'
     headers = {**_headers(result), "Content-Disposition": name}
@@ -62,25 +57,10 @@ async def get_generate(request: Request, service: Served, query: Annotated[Param
 @router.post("/generate", response_model=Generated, responses=_FAILURES)
 async def post_generate(request: Request, service: Served, body: Parameters) -> Response:
     """Each of the n pictures with its seed, and how long every stage took."""
-    result = await service.draw(body.order(), _present(request))
-    media_type = result.order.format.media_type
-    files = await result.files()
-
-    def answer() -> bytes:
-        pictures = [
-            Picture(seed=seed, media_type=media_type, base64=b64encode(file).decode())
-            for seed, file in zip(result.seeds, files, strict=True)
-        ]
-        generated = Generated(
-            pictures=pictures,
-            parameters=parameters(result.order),
-            dropped_caption=result.dropped_caption,
-            dropped_negative_caption=result.dropped_negative_caption,
-            seconds=result.seconds,
-        )
-        return orjson.dumps(generated.model_dump())
-
-    return Response(await asyncio.to_thread(answer), headers=_headers(result), media_type="application/json")
+    result = await service.draw(body.order(), Present(request))
+    answer = await generated(result)
+    dumped = await asyncio.to_thread(lambda: orjson.dumps(answer.model_dump()))
+    return Response(dumped, headers=_headers(result), media_type="application/json")
 
 
 @router.get("/models", responses={503: _FAILURES[503]})
@@ -107,16 +87,6 @@ async def get_readyz(service: Served) -> State:
 async def get_root() -> RedirectResponse:
     """To the documentation."""
     return RedirectResponse("docs")
-
-
-def _present(request: Request) -> Checkpoint:
-    """The check, made between calls, that somebody still waits for the answer."""
-
-    async def check() -> None:
-        if await request.is_disconnected():
-            raise AbandonedError("the client left before its picture was done")
-
-    return check
 
 
 def _headers(result: Result) -> dict[str, str]:

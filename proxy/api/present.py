@@ -1,0 +1,27 @@
+"""A request that waits for its picture on its own connection."""
+
+from starlette.requests import Request
+
+from proxy.errors import AbandonedError
+from proxy.generation import Progress
+
+
+class Present:
+    """Ends the work, as a service's watcher, when the client has left."""
+
+    most_steps_per_call = None
+
+    def __init__(self, request: Request) -> None:
+        self._request = request
+
+    async def queued(self, position: int) -> None:
+        """Leave the queue if nobody waits any more."""
+        await self._check()
+
+    async def progressed(self, progress: Progress) -> None:
+        """Stop if nobody waits any more."""
+        await self._check()
+
+    async def _check(self) -> None:
+        if await self._request.is_disconnected():
+            raise AbandonedError("the client left before its picture was done")

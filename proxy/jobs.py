@@ -1,0 +1,171 @@
+"""Requests that somebody watches from outside, may lose sight of, and may come back to."""
+
+import asyncio
+import secrets
+import time
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.errors import AbandonedError, EaselError
+from proxy.generation import Progress
+from proxy.service import Order, Result, Service
+
+_LEFT_SECONDS = 5.0  # longer than a browser takes to connect again
+_KEPT_SECONDS = 60.0
+
+
+@dataclass(frozen=True)
+class Queued:
+    """The request waits. position: 1 is the next."""
+
+    position: int
+
+
+@dataclass(frozen=True)
+class Progressed:
+    """The request is being drawn. preview: (n, H, W, 3) uint8 of the pictures under way, if it is time for one."""
+
+    step: int
+    steps: int
+    seconds_left: float | None
+    preview: NDArray[np.uint8] | None
+
+
+@dataclass(frozen=True)
+class Finished:
+    """The pictures are there."""
+
+    result: Result
+
+
+@dataclass(frozen=True)
+class Failed:
+    """There will be no pictures."""
+
+    error: EaselError
+
+
+State = Queued | Progressed | Finished | Failed
+
+
+@dataclass(eq=False)
+class Job:
+    """One request under way, as a service's watcher.
+
+    preview_steps: steps from one preview to the next; 0: none.
+    number: of the state that it is in; each state has a higher one than those before.
+    """
+
+    id: str
+    preview_steps: int
+    state: State = field(default_factory=lambda: Queued(0))
+    number: int = 0
+    _news: asyncio.Event = field(default_factory=asyncio.Event)
+    _watchers: int = 0
+    _left_at: float | None = None
+    _is_cancelled: bool = False
+    _started: float | None = None
+    _shown_step: int = 0
+
+    @property
+    def most_steps_per_call(self) -> int | None:
+        """Previews need calls to end when they are due."""
+        return self.preview_steps or None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no other state will follow."""
+        return isinstance(self.state, Finished | Failed)
+
+    def cancel(self) -> None:
+        """End the work before its next call; a job that is over stays as it is."""
+        self._is_cancelled = True
+
+    async def states(self, after: int = -1) -> AsyncIterator[tuple[int, State]]:
+        """The state, unless its number is `after` or lower, and each one that follows; who is slow misses some."""
+        self._watchers += 1
+        try:
+            while True:
+                if self.number > after:
+                    after, state = self.number, self.state
+                    yield after, state
+                elif self.is_over:
+                    return
+                else:
+                    await self._news.wait()
+        finally:
+            self._watchers -= 1
+            self._left_at = time.monotonic()
+
+    async def queued(self, position: int) -> None:
+        """Tell the watchers where the request is in line."""
+        self._check()
+        if self.state != Queued(position):
+            self.enter(Queued(position))
+
+    async def progressed(self, progress: Progress) -> None:
+        """Tell the watchers how far the picture is."""
+        self._check()
+        now = time.monotonic()
+        self._started = self._started or now
+        seconds_left = None
+        if progress.step:
+            seconds_left = (now - self._started) / progress.step * (progress.steps - progress.step)
+        self.enter(Progressed(progress.step, progress.steps, seconds_left, await self._preview(progress)))
+
+    async def _preview(self, progress: Progress) -> NDArray[np.uint8] | None:
+        """The last call's end is followed by the picture itself."""
+        is_due = self.preview_steps and progress.step - self._shown_step >= self.preview_steps
+        if not is_due or progress.preview is None or progress.step == progress.steps:
+            return None
+        self._shown_step = progress.step
+        return await progress.preview()
+
+    def _check(self) -> None:
+        """Raise AbandonedError if the work was cancelled, or nobody has watched it for a while."""
+        if self._is_cancelled:
+            raise AbandonedError("the request was cancelled")
+        if not self._watchers and self._left_at and time.monotonic() - self._left_at > _LEFT_SECONDS:
+            raise AbandonedError("the client left before its picture was done")
+
+    def enter(self, state: State) -> None:
+        """Go on to a state, and tell the watchers."""
+        self.state, self.number = state, self.number + 1
+        self._news.set()
+        self._news = asyncio.Event()
+
+
+class Jobs:
+    """The jobs of this process, until a minute after their end."""
+
+    def __init__(self, service: Service) -> None:
+        self._service = service
+        self._jobs: dict[str, Job] = {}
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    def find(self, job_id: str) -> Job | None:
+        """The job of that name; None if there is none, or not any more."""
+        return self._jobs.get(job_id)
+
+    def start(self, order: Order, preview_steps: int = 0) -> Job:
+        """Begin to draw; nobody has to wait for it."""
+        job = Job(secrets.token_urlsafe(16), preview_steps)
+        self._jobs[job.id] = job
+        task = asyncio.create_task(self._run(job, order))
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return job
+
+    async def _run(self, job: Job, order: Order) -> None:
+        try:
+            job.enter(Finished(await self._service.draw(order, job)))
+        except EaselError as error:
+            job.enter(Failed(error))
+        except Exception:
+            job.enter(Failed(EaselError("the proxy made a mistake; its log says more")))
+            raise
+        finally:
+            asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._jobs.pop, job.id, None)
