@@ -133,7 +133,11 @@ async def denoise(
         steps = slice(done, done + count)
         await checkpoint()
         start = time.perf_counter()
-        state = await models.denoise(state, guidance, table.timesteps[steps], table.coefficients[steps])
+        try:
+            state = await models.denoise(state, guidance, table.timesteps[steps], table.coefficients[steps])
+        except Exception:
+            pace.failed(rows)
+            raise
         pace.took(rows, count, time.perf_counter() - start)
         done += count
     return state.latent
