@@ -19,6 +19,8 @@ from local.stack import Stack, running_stack
 
 PICTURE_SECONDS = 3600.0
 _CONNECTIONS = 256
+QUIET = {"EASEL_LOG_LEVEL": "warning", "EASEL_CALL_TIMEOUT_SECONDS": str(int(PICTURE_SECONDS))}
+"""Settings of a proxy that is measured."""
 
 
 @dataclass(frozen=True)
@@ -72,14 +74,19 @@ def served(
     model_server_flags: Sequence[str] = (),
 ) -> Iterator[Easel]:
     """Run the stack over a family of a model repository for the length of a block. Raises StackError."""
-    quiet = {"EASEL_LOG_LEVEL": "warning", "EASEL_CALL_TIMEOUT_SECONDS": str(int(PICTURE_SECONDS))}
-    limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
+    settings = {**QUIET, **(environment or {})}
     with (
-        running_stack(
-            models, family, environment={**quiet, **(environment or {})}, model_server_flags=model_server_flags
-        ) as stack,
-        httpx.Client(base_url=stack.url, timeout=PICTURE_SECONDS, limits=limits, trust_env=False) as client,
+        running_stack(models, family, environment=settings, model_server_flags=model_server_flags) as stack,
+        connected(stack) as easel,
     ):
+        yield easel
+
+
+@contextmanager
+def connected(stack: Stack) -> Iterator[Easel]:
+    """A client of a running stack for the length of a block."""
+    limits = httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS)
+    with httpx.Client(base_url=stack.url, timeout=PICTURE_SECONDS, limits=limits, trust_env=False) as client:
         yield Easel(stack, client)
 
 

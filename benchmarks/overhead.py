@@ -35,11 +35,12 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     options = _options(arguments)
     # Without a memory of contexts, which would spare the served side the negative caption's graph.
-    environment = {"EASEL_CONTEXT_CACHE_BYTES": "0"}
-    if options.steps_per_call:
-        environment["EASEL_STEPS_PER_CALL"] = str(options.steps_per_call)
+    models = SessionModels(options.models, options.family)
+    if options.steps_per_call is None:
+        options.steps_per_call = _learned(models, options.steps)
+    environment = {"EASEL_STEPS_PER_CALL": str(options.steps_per_call), "EASEL_CONTEXT_CACHE_BYTES": "0"}
     with served(options.models, options.family, environment=environment) as easel:
-        sides = Sides(easel, SessionModels(options.models, options.family), options)
+        sides = Sides(easel, models, options)
         sides.check()
         taken = take_turns(
             {"served": sides.served, "in process": sides.in_process, "around": sides.around}, options.rounds
@@ -60,7 +61,6 @@ class Sides:
             families=(options.family,),
             steps_per_call=options.steps_per_call,
         )
-        self._pace: Pace = FixedPace(options.steps_per_call) if options.steps_per_call else LearnedPace()
 
     @property
     def calls(self) -> int:
@@ -70,9 +70,6 @@ class Sides:
     def check(self) -> None:
         """Warm both sides with a picture that is not counted. Raises RuntimeError if they draw different ones."""
         number = self._options.rounds
-        # Twice: a pace that is learned is known after the first.
-        for draw in (self.served, self.in_process):
-            draw(number)
         served = self._easel.draw(number, steps=self._options.steps).pixels()
         difference = np.abs(served.astype(int) - self._draw(number)).max()
         if difference > LARGEST_DIFFERENCE:
@@ -102,29 +99,35 @@ class Sides:
 
     def _draw(self, number: int) -> NDArray[np.uint8]:
         """Picture `number` (H, W, 3), drawn by the proxy's own loop over the graphs in this process."""
-        parameters = Parameters.model_validate({**request(number), "steps": self._options.steps})
-        tokens = tokenizer.bundled()
-        recipe = Recipe(
-            tokens(parameters.caption).values,
-            tokens(parameters.negative_caption).values,
-            [number],
-            SAMPLERS[parameters.sampler](parameters.steps),
-            parameters.guidance_scale,
-            self._models.latent_shape,
-        )
+        return _draw(self._models, number, self._options.steps, FixedPace(self._options.steps_per_call))
 
-        async def proceed() -> None:
-            """Nobody can leave."""
 
-        drawing = generate(
-            self._models,
-            recipe,
-            pace=self._pace,
-            rows_per_call=1,
-            checkpoint=proceed,
-        )
-        picture: NDArray[np.uint8] = asyncio.run(drawing).pictures[0]
-        return picture
+def _draw(models: SessionModels, number: int, steps: int, pace: Pace) -> NDArray[np.uint8]:
+    parameters = Parameters.model_validate({**request(number), "steps": steps})
+    tokens = tokenizer.bundled()
+    recipe = Recipe(
+        tokens(parameters.caption).values,
+        tokens(parameters.negative_caption).values,
+        [number],
+        SAMPLERS[parameters.sampler](parameters.steps),
+        parameters.guidance_scale,
+        models.latent_shape,
+    )
+
+    async def proceed() -> None:
+        """Nobody can leave."""
+
+    drawing = generate(models, recipe, pace=pace, rows_per_call=1, checkpoint=proceed)
+    picture: NDArray[np.uint8] = asyncio.run(drawing).pictures[0]
+    return picture
+
+
+def _learned(models: SessionModels, steps: int) -> int:
+    """Steps of a call as the proxy would find them, for all sides to have the same."""
+    pace = LearnedPace()
+    for number in range(3):
+        _draw(models, number, steps, pace)
+    return pace.steps(1, steps)
 
 
 def _rows(taken: Mapping[str, Sequence[Seconds]], calls: int) -> list[Row]:

@@ -9,10 +9,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 
-import httpx
-
 from benchmarks import report
-from benchmarks.drawing import PICTURE_SECONDS, Easel, add_options
+from benchmarks.drawing import QUIET, Easel, add_options, connected
 from benchmarks.report import Report, Row, at_least, ratios
 from benchmarks.turns import take_turns
 from benchmarks.users import draw_at_once
@@ -24,8 +22,10 @@ GAIN = at_least(1.5)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     options = _options(arguments)
-    first, second = sorted(os.sched_getaffinity(0))[:2]
-    with _easel(options, [first]) as one, _easel(options, [first, second]) as two:
+    cores = sorted(os.sched_getaffinity(0))[:2]
+    if len(cores) < 2:
+        raise SystemExit("Two model servers need two cores; there is one.")
+    with _easel(options, cores[:1]) as one, _easel(options, cores) as two:
         numbers = itertools.count()  # no picture is drawn twice
 
         def draw(easel: Easel, _: int) -> float:
@@ -51,13 +51,11 @@ def _easel(options: argparse.Namespace, cores: Sequence[int]) -> Iterator[Easel]
         for core, port in zip(cores, ports, strict=True):
             with _pinned(core):
                 servers.append(processes.enter_context(model_server_process(options.models, options.family, port)))
-        environment = {"EASEL_LOG_LEVEL": "warning"}
-        proxy = processes.enter_context(proxy_process(urls, options.family, proxy_port, environment))
+        proxy = processes.enter_context(proxy_process(urls, options.family, proxy_port, QUIET))
         for url, server in zip(urls, servers, strict=True):
             stack = Stack(f"http://127.0.0.1:{proxy_port}", url, proxy, server)
             wait_until_ready(stack)
-        client = httpx.Client(base_url=stack.url, timeout=PICTURE_SECONDS, trust_env=False)
-        yield Easel(stack, processes.enter_context(client))
+        yield processes.enter_context(connected(stack))
 
 
 @contextmanager

@@ -10,8 +10,8 @@ import tensorflow as tf
 Tensor: TypeAlias = Any
 Pads: TypeAlias = Sequence[Sequence[int]]
 
-# Below one 1024 x 1024 matrix of scores a head, a loop costs more than it saves.
-_SCORES_WORTH_A_LOOP = 1 << 20
+# With fewer queries or keys (cross-attention has 77), a loop costs more than it saves.
+_WORTH_A_LOOP = 1024
 _QUERIES_AT_ONCE = 1024
 # oneDNN copies a kernel into a layout of its own at every call: with many weights and few places, most of the work.
 _PLACES_WORTH_A_COPY = 600
@@ -53,7 +53,7 @@ def attention(queries: Tensor, keys: Tensor, values: Tensor) -> Tensor:
     the cache instead of a gigabyte, and a product of two matrices is faster than one of two stacks of them.
     """
     places, sources, width = queries.shape[2], keys.shape[2], queries.shape[3]
-    if places * sources < _SCORES_WORTH_A_LOOP:
+    if min(places, sources) < _WORTH_A_LOOP:
         return tf.matmul(tf.nn.softmax(tf.matmul(queries, keys, transpose_b=True)), values)
     part = max(number for number in range(1, _QUERIES_AT_ONCE + 1) if places % number == 0)
     parts, shape = places // part, tf.shape(queries)

@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace) -> None:
     sizes = tuple(PictureSize.parse(text) for text in options.size or [str(family.default_size)])
     family.check_sizes(sizes)
     chosen = weights.choose(family, options.weights, options.weights_dir)
-    _optimizations(options)
+    options.optimize = _optimizations(options)
     if options.version is not None and options.version < 1:
         raise ChoiceError(f"--version {options.version}: versions are numbered from 1")
     weights.check(family, chosen)
@@ -102,7 +102,7 @@ def _optimizations(options: argparse.Namespace) -> tuple[str, ...]:
 
 
 def _is_current(options: argparse.Namespace, family: Family, chosen: Weights, sizes: tuple[PictureSize, ...]) -> bool:
-    record = provenance.provenance(family, chosen, sizes, options.precision, _optimizations(options))
+    record = provenance.provenance(family, chosen, sizes, options.precision, options.optimize)
     version = provenance.current_version(options.output, family, record)
     if version is None or options.version not in (None, version):
         return False
@@ -126,7 +126,7 @@ def _export(
     from export.pipeline import Export, export_family
 
     export = Export(
-        family, chosen, sizes, options.precision, options.output, version, options.base_path, _optimizations(options)
+        family, chosen, sizes, options.precision, options.output, version, options.base_path, options.optimize
     )
     for network in export_family(export):
         print(

@@ -159,7 +159,11 @@ async def denoise(
         count = pace.steps(rows, end - done)
         steps = slice(done, done + count)
         start = time.perf_counter()
-        state = await models.denoise(state, guidance, table.timesteps[steps], table.coefficients[steps])
+        try:
+            state = await models.denoise(state, guidance, table.timesteps[steps], table.coefficients[steps])
+        except Exception:
+            pace.failed(rows)
+            raise
         pace.took(rows, count, time.perf_counter() - start)
         done += count
         await report(done, state)

@@ -16,6 +16,9 @@ class Pace(Protocol):
     def took(self, rows: int, steps: int, seconds: float) -> None:
         """Learn how long a call took."""
 
+    def failed(self, rows: int) -> None:
+        """Learn that a call had no good end."""
+
 
 class FixedPace:
     """The same number of steps in every call."""
@@ -28,6 +31,9 @@ class FixedPace:
         return min(self._steps_per_call, left)
 
     def took(self, rows: int, steps: int, seconds: float) -> None:
+        """Nothing to learn."""
+
+    def failed(self, rows: int) -> None:
         """Nothing to learn."""
 
 
@@ -51,7 +57,8 @@ class LearnedPace:
 
     A call costs milliseconds beside its steps, and between calls progress is seen, and a client who left is noticed.
     A step takes from 10 ms (a small network) to 10 s (a large one on a CPU), so only the server itself can tell. What
-    counts is the fastest call: that others had to be waited for says nothing about the network.
+    counts is the fastest call, since that others had to be waited for says nothing about the network; but after a call
+    that failed, perhaps because it took too long, all is learned anew.
     """
 
     def __init__(self) -> None:
@@ -67,3 +74,7 @@ class LearnedPace:
     def took(self, rows: int, steps: int, seconds: float) -> None:
         """Keep the least seconds that a step on so many rows has taken."""
         self._seconds_per_step[rows] = min(self._seconds_per_step.get(rows, math.inf), seconds / steps)
+
+    def failed(self, rows: int) -> None:
+        """Forget what was learned: perhaps the server came back slower than it was."""
+        self._seconds_per_step.pop(rows, None)

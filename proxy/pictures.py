@@ -14,7 +14,7 @@ from PIL.PngImagePlugin import PngInfo
 
 _SOFTWARE = "Easel"
 _QUALITY = 95
-# A third to a fifth of the time of zlib's own choice, for a file of the same size.
+# A third to a fifth of the time of zlib's own choice, for files of nearly the same size.
 _PNG_COMPRESSION = zlib.Z_RLE
 _BLANK = 255
 

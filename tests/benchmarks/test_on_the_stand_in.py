@@ -1,6 +1,7 @@
 """The benchmarks that the others' code could break, on networks that cost nothing."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -17,9 +18,14 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def test_overhead_runs(models: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("steps_per_call", "calls"),
+    [(["--steps-per-call", "2"], 5), ([], 4)],  # two captions, 2 and 1 steps or all 3, decoder
+    ids=["given", "learned"],
+)
+def test_overhead_runs(models: Path, tmp_path: Path, steps_per_call: list[str], calls: int) -> None:
     """Served and in process the same picture is drawn; the parts beyond the graphs add up to all there is."""
-    steps = ["--steps", "3", "--steps-per-call", "2", "--rounds", "2"]
+    steps = ["--steps", "3", *steps_per_call, "--rounds", "2"]
     overhead.main(["--models", str(models), "--family", stand_in.FAMILY, *steps, "--results", str(tmp_path)])
     rows = _rows(tmp_path / "overhead.json")
     assert rows["served ÷ in process"]["target"] == "≤ 1.05"
@@ -27,7 +33,7 @@ def test_overhead_runs(models: Path, tmp_path: Path) -> None:
         values["values"] for what, values in rows.items() if what == "beyond the graphs" or what.startswith("— ")
     )
     assert [sum(each) for each in zip(*parts, strict=True)] == pytest.approx(beyond)
-    assert any("5 empty requests" in what for what in rows)  # two captions, 2 and 1 steps, decoder
+    assert any(f"{calls} empty requests" in what for what in rows)
 
 
 def test_wire_runs(tmp_path: Path) -> None:
@@ -38,6 +44,7 @@ def test_wire_runs(tmp_path: Path) -> None:
     assert rows["raw, 5 a call"] < rows["JSON, columns"]
 
 
+@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two servers of one core each")
 def test_servers_runs(models: Path, tmp_path: Path) -> None:
     """Both sides draw, each model server on one core only."""
     few = ["--users", "2", "--pictures", "4", "--rounds", "1", "--steps", "2"]

@@ -13,6 +13,7 @@ import pytest
 
 from local.stack import Stack
 from proxy import wire
+from proxy.pace import MOST_STEPS_PER_CALL
 from tests.model_server.server_process import ServerProcess
 
 PREDICT = "/v1/models/emoji_diffusion_model:predict"
@@ -45,12 +46,17 @@ def row_shapes(stack: Stack) -> dict[str, list[int]]:
     }
 
 
-def user(seed: int, rows: int, steps: int, row_shapes: dict[str, list[int]]) -> bytes:
-    """A `denoise` call of a user with tensors, steps and a guidance scale of their own."""
+def user(seed: int, rows: int, steps: int, row_shapes: dict[str, list[int]], width: int | None = None) -> bytes:
+    """A `denoise` call of a user with tensors, steps and a guidance scale of their own, in tables of `width` steps."""
     rng = np.random.default_rng(seed)
 
     def raw(name: str) -> list[wire.Row]:
         return [wire.raw(rng.standard_normal(row_shapes[name]).astype(np.float32)) for _ in range(rows)]
+
+    def table(values: np.ndarray) -> np.ndarray:
+        filled = np.zeros((rows, width or steps, *values.shape[2:]), values.dtype)
+        filled[:, :steps] = values
+        return filled
 
     return wire.request(
         "denoise",
@@ -60,8 +66,8 @@ def user(seed: int, rows: int, steps: int, row_shapes: dict[str, list[int]]) -> 
             "context_bytes": raw("context"),
             "unconditional_context_bytes": raw("context"),
             "guidance_scale": rng.uniform(1, 9, rows).tolist(),
-            "timesteps": rng.integers(0, 1000, (rows, steps)).astype(np.int32),
-            "coefficients": rng.uniform(0.1, 0.9, (rows, steps, 5)).astype(np.float32),
+            "timesteps": table(rng.integers(0, 1000, (rows, steps)).astype(np.int32)),
+            "coefficients": table(rng.uniform(0.1, 0.9, (rows, steps, 5)).astype(np.float32)),
         },
     )
 
@@ -72,17 +78,36 @@ def state(answer: dict[str, Any]) -> Any:
     return np.array([[np.frombuffer(b64decode(row["b64"]), np.float32) for row in column] for column in columns])
 
 
-def test_rows_of_several_users_share_runs(
+def test_calls_of_different_lengths_share_a_run(
     batching: ServerProcess, stack: Stack, row_shapes: dict[str, list[int]]
 ) -> None:
-    """Each gets what it gets alone, whatever the timesteps; one step and five steps go to runs of their own."""
+    """In the proxy's tables, 1, 5 and 20 steps at any timesteps fill one batch, and each gets what it gets alone."""
+    lengths = [(1, 1), (2, 5), (1, 20)]
+    assert sum(rows for rows, _ in lengths) == MAX_BATCH_SIZE
+    share(
+        batching,
+        stack,
+        [user(seed, rows, steps, row_shapes, MOST_STEPS_PER_CALL) for seed, (rows, steps) in enumerate(lengths)],
+        [user(seed, rows, steps, row_shapes) for seed, (rows, steps) in enumerate(lengths)],
+    )
+
+
+def test_tables_of_other_shapes_do_not_spoil_a_run(
+    batching: ServerProcess, stack: Stack, row_shapes: dict[str, list[int]]
+) -> None:
+    """Clients other than the proxy may send short tables: those of one step and of five go to runs of their own."""
     rows_and_steps = [(1, 1), (2, 1), (1, 1), (1, 5), (2, 5), (1, 5)]  # so that each of two batches is full
     users = [user(seed, rows, steps, row_shapes) for seed, (rows, steps) in enumerate(rows_and_steps)]
+    share(batching, stack, users, users)
+
+
+def share(batching: ServerProcess, stack: Stack, together: list[bytes], alone: list[bytes]) -> None:
+    """Send the first bodies at once; nobody waits for more rows, and each is answered as the second body alone is."""
     begun = time.monotonic()
-    with ThreadPoolExecutor(len(users)) as pool:
-        together = list(pool.map(lambda body: batching.request("POST", PREDICT, body), users))
+    with ThreadPoolExecutor(len(together)) as pool:
+        answers = list(pool.map(lambda body: batching.request("POST", PREDICT, body), together))
     assert time.monotonic() - begun < PATIENCE_SECONDS
-    for body, answer in zip(users, together, strict=True):
+    for body, answer in zip(alone, answers, strict=True):
         assert answer.status == 200, answer.body
-        alone = state(httpx.post(f"{stack.model_server_url}{PREDICT}", content=body, trust_env=False).json())
-        assert np.abs(state(answer.json) - alone).max() <= 1e-5 * np.abs(alone).max()
+        expected = state(httpx.post(f"{stack.model_server_url}{PREDICT}", content=body, trust_env=False).json())
+        assert np.abs(state(answer.json) - expected).max() <= 1e-5 * np.abs(expected).max()

@@ -82,7 +82,7 @@ def test_large_and_small_maps_answer_as_keras(name: str, size: tuple[int, int]) 
         assert np.abs(run(model, arguments) - expected).max() <= 2e-5 * np.abs(expected).max()
 
 
-def test_every_optimization_changes_the_graph() -> None:
+def test_every_optimization_finds_its_layers() -> None:
     """Each finds its layers in networks made of KerasCV's."""
     calls = dict.fromkeys(SWAPS, 0)
     for network in SMALL.networks:

@@ -116,3 +116,36 @@ async def test_there_is_a_check_before_every_call() -> None:
     models, checkpoint = FakeModels(), Checkpoint()
     await generate(models, recipe(steps=10), pace=FixedPace(5), rows_per_call=16, checkpoint=checkpoint)
     assert checkpoint.passed == 1 + 2 + 1
+
+
+class Paces(FixedPace):
+    """Two steps a call; writes down what it is told."""
+
+    def __init__(self) -> None:
+        super().__init__(2)
+        self.told: list[tuple[str, int, int]] = []
+
+    def took(self, rows: int, steps: int, seconds: float) -> None:
+        assert seconds > 0
+        self.told.append(("took", rows, steps))
+
+    def failed(self, rows: int) -> None:
+        self.told.append(("failed", rows, 0))
+
+
+async def test_the_pace_is_told_how_calls_went() -> None:
+    models, pace = FakeModels(), Paces()
+    await generate(models, recipe(n=3, steps=5), pace=pace, rows_per_call=2, checkpoint=Checkpoint())
+    assert pace.told == [("took", 2, 2), ("took", 2, 2), ("took", 2, 1), ("took", 1, 2), ("took", 1, 2), ("took", 1, 1)]
+
+
+async def test_the_pace_is_told_of_a_call_that_failed(monkeypatch: pytest.MonkeyPatch) -> None:
+    models, pace = FakeModels(), Paces()
+
+    async def refuse(*_: object) -> State:
+        raise ConnectionError
+
+    monkeypatch.setattr(models, "denoise", refuse)
+    with pytest.raises(ConnectionError):
+        await generate(models, recipe(n=3), pace=pace, rows_per_call=16, checkpoint=Checkpoint())
+    assert pace.told == [("failed", 3, 0)]

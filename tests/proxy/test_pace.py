@@ -56,3 +56,13 @@ def test_more_rows_are_other_work() -> None:
     calls(pace, 20, 0.12, rows=16)
     assert calls(pace, 4, 0.12, rows=16) == [2, 2]
     assert calls(pace, 20, 0.01) == [20]
+
+
+def test_a_server_that_came_back_slower_is_learned_anew() -> None:
+    """Otherwise calls that are too long now would be sent, and fail, for ever."""
+    pace = LearnedPace()
+    calls(pace, 20, 0.01)
+    pace.failed(rows=2)
+    assert pace.steps(1, 20) == 20
+    pace.failed(rows=1)
+    assert calls(pace, 20, 12.0) == [1] * 20

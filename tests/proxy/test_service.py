@@ -28,3 +28,22 @@ async def test_a_size_that_came_with_a_new_version_is_drawn(fake: FakeModelServe
     assert result.pictures.shape == (1, 96, 64, 3)
     assert (result.order.width, result.order.height) == (64, 96)
     assert set(result.versions.values()) == {"2"}
+
+
+async def test_what_was_learned_of_a_network_serves_the_next_request(fake: FakeModelServer) -> None:
+    """The second picture of a size takes one call; another size, and another version, is learned by itself."""
+    fake.models = models("emoji", ((PIXELS, PIXELS), (64, 96)))
+    server = ModelServer(Servers([httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")]))
+    catalogue = Catalogue(server, ["emoji"], 77, fresh_seconds=0)
+    service = Service(server, catalogue, bundled(), Contexts(0), steps_per_call=None, rows_per_call=16)
+
+    async def calls(width: int, steps_per_call: int | None = None) -> int:
+        order = Order("red heart", "", 6, 7.5, 1, "ddim", 1, width, None, Format.PNG, None, steps_per_call)
+        before = len(fake.calls)
+        await service.draw(order, nothing)
+        return sum("diffusion_model:predict" in path for _, path, _ in fake.calls[before:])
+
+    assert [await calls(PIXELS), await calls(PIXELS), await calls(64), await calls(64)] == [2, 1, 2, 1]
+    assert await calls(PIXELS, steps_per_call=3) == 2
+    fake.versions = dict.fromkeys(fake.models, "2")
+    assert [await calls(PIXELS), await calls(PIXELS)] == [2, 1]
