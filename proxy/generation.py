@@ -150,7 +150,7 @@ async def denoise(
 ) -> NDArray[np.float32]:
     """Follow the table from unit noise (batch, h, w, 4) to the clean latent of the same shape.
 
-    report: awaited with the steps done and the state, before each call and after the last; what it raises ends the work.
+    report: awaited with the steps done and the state, before each call and after the last; what it raises ends it.
     """
     state = State(noise * np.float32(table.initial_scale), np.zeros_like(noise))
     rows, done, end = len(noise), 0, len(table.timesteps)

@@ -51,6 +51,10 @@ class CappedPace:
         """Let the other pace learn."""
         self._pace.took(rows, steps, seconds)
 
+    def failed(self, rows: int) -> None:
+        """Let the other pace learn."""
+        self._pace.failed(rows)
+
 
 class LearnedPace:
     """Calls of a quarter of a second on a server that has nothing else to do.
