@@ -138,7 +138,7 @@ def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
     parser.add_argument("--family", default="emoji", help="family of that repository")
     parser.add_argument("--step-counts", type=int, nargs="+", default=STEPS, help="steps to try")
     parser.add_argument("--captions", type=int, default=len(CAPTIONS), help="how many of the captions to draw")
-    parser.add_argument("--seeds", type=int, default=4, help="pictures of each caption")
+    parser.add_argument("--seeds", type=int, default=8, help="pictures of each caption")
     return parser.parse_args(arguments)
 
 

@@ -44,8 +44,8 @@ class Settings(BaseSettings):
     concurrent_requests: Annotated[int, Field(ge=1)] = 16
     """Requests that are drawn at the same time, in each worker; the others wait in line."""
 
-    context_cache_bytes: Annotated[int, Field(ge=0)] = 16_000_000
-    """What captions' contexts may take in memory, in each worker: about 300 of emoji, 50 of Stable Diffusion 1."""
+    context_cache_bytes: Annotated[int, Field(ge=0)] = 8_000_000
+    """What captions' contexts may take in memory, in each worker: about 150 of emoji, 25 of Stable Diffusion 1."""
 
     connect_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     """How long a connection to the model server may take."""

@@ -124,7 +124,8 @@ def _measure(peer: str, options: argparse.Namespace) -> Pair:
         def draw(name: str, steps: int, number: int) -> Seconds:
             return sides[name].draw(Order(f"{CAPTION} {number}", steps, number, str(file(name, number))))
 
-        take_turns({name: partial(draw, name, WARM_STEPS) for name in sides}, 1)  # after that all is compiled
+        for name in sides:
+            draw(name, WARM_STEPS, options.rounds)  # after that all is compiled
         taken = take_turns({name: partial(draw, name, options.steps) for name in sides}, options.rounds)
         pictures = [[np.load(file(name, number)).astype(int) for name in sides] for number in range(options.rounds)]
         differences = [float(np.abs(ours - theirs).max()) for ours, theirs in pictures]

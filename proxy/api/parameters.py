@@ -45,12 +45,12 @@ class Parameters(BaseModel):
         description=f"text that is not empty, at most {LONGEST_CAPTION} characters", examples=["red heart"]
     )
     negative_caption: Text = Field("", description=f"text of at most {LONGEST_CAPTION} characters")
-    steps: Whole = Field(50, ge=1, le=150, description="a whole number from 1 to 150")
+    steps: Whole = Field(15, ge=1, le=150, description="a whole number from 1 to 150")
     guidance_scale: Real = Field(7.5, ge=0, le=50, allow_inf_nan=False, description="a number from 0 to 50")
     seed: Whole | None = Field(
         None, ge=0, le=LARGEST_SEED, description=f"a whole number from 0 to {LARGEST_SEED}, or none for a random one"
     )
-    sampler: Literal[tuple(SAMPLERS)] = Field("ddim", description=f"one of {', '.join(SAMPLERS)}")  # type: ignore[valid-type]
+    sampler: Literal[tuple(SAMPLERS)] = Field("euler", description=f"one of {', '.join(SAMPLERS)}")  # type: ignore[valid-type]
     n: Whole = Field(1, ge=1, le=16, description="a whole number from 1 to 16")
     width: Whole | None = Field(None, ge=1, le=_LARGEST_SIZE, description="the width of a size that GET /models lists")
     height: Whole | None = Field(

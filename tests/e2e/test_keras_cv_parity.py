@@ -51,7 +51,13 @@ def test_pictures_equal_keras_cvs(
     expected = keras_cv.text_to_image(
         caption, negative_caption, num_steps=steps, unconditional_guidance_scale=guidance_scale, seed=seed
     )[0]
-    parameters = {"caption": caption, "steps": steps, "guidance_scale": guidance_scale, "seed": seed}
+    parameters = {
+        "caption": caption,
+        "sampler": "ddim",
+        "steps": steps,
+        "guidance_scale": guidance_scale,
+        "seed": seed,
+    }
     if negative_caption is not None:
         parameters["negative_caption"] = negative_caption
     response = client.get("/generate", params=parameters)

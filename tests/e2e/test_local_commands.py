@@ -12,7 +12,7 @@ import httpx
 import pytest
 from PIL import Image
 
-from local.stack import free_port
+from local.stack import SMALL_NETWORK_BYTES, Stack, free_port, threads_per_operation
 
 START_SECONDS = 90
 
@@ -78,3 +78,15 @@ def _wait_until_ready(url: str, process: "subprocess.Popen[bytes]") -> None:
             pass
         time.sleep(0.1)
     raise AssertionError("it was not ready in time")
+
+
+def test_a_small_family_has_one_thread_an_operation(stack: Stack, tmp_path: Path) -> None:
+    """The server of the bundled family is told so; a family with one large file gets a thread a core."""
+    arguments = Path(f"/proc/{stack.model_server.pid}/cmdline").read_text().split("\0")
+    assert "--tensorflow_intra_op_parallelism=1" in arguments
+    file = tmp_path / "diffusion_model" / "1" / "variables" / "variables.data-00000-of-00001"
+    file.parent.mkdir(parents=True)
+    for size, threads in ((SMALL_NETWORK_BYTES, 1), (SMALL_NETWORK_BYTES + 1, 0)):
+        with file.open("wb") as sparse:
+            sparse.truncate(size)
+        assert threads_per_operation(tmp_path) == threads

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from export import weights
 from export.families import FAMILIES, Network
-from export.networks import MAX_TOKENS, PictureSize
+from export.networks import MAX_TOKENS, OPTIMIZATIONS, PictureSize
 from export.pipeline import Export, Exported, export_family
 from export.probes import probes, to_rows
 from export.repository import exclusive
@@ -58,6 +58,15 @@ def test_float16(half_export: dict[Path, Exported]) -> None:
         types = {info.dtype for info in (*definition.inputs.values(), *definition.outputs.values())}
         assert types <= {1, 3, 4}, "float32, int32 and uint8 only: JSON knows no float16"
         model.close()
+
+
+def test_float16_with_cheaper_arithmetic(tmp_path: Path) -> None:
+    """Whoever asks for both gets networks that the export's own comparison with Keras has passed."""
+    with exclusive(tmp_path):
+        reports = export_family(
+            Export(SMALL, Weights("random"), (SIZE,), "float16", tmp_path, 1, "/models", OPTIMIZATIONS)
+        )
+    assert len(reports) == 3
 
 
 def test_float16_contexts(half_export: dict[Path, Exported]) -> None:

@@ -28,7 +28,7 @@ async def test_the_chain_draws_keras_cvs_picture(
         unconditional_guidance_scale=scale,
         seed=seed,
     )
-    parameters = {"caption": CAPTION, "steps": steps, "guidance_scale": scale, "seed": seed}
+    parameters = {"caption": CAPTION, "sampler": "ddim", "steps": steps, "guidance_scale": scale, "seed": seed}
     if negative_caption is not None:
         parameters["negative_caption"] = negative_caption
     async with connect(steps_per_call=steps_per_call) as client:
