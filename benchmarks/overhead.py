@@ -19,7 +19,7 @@ from benchmarks.turns import take_turns
 from proxy import tokenizer
 from proxy.api.parameters import Parameters
 from proxy.families import NETWORKS, model_name
-from proxy.generation import Recipe, generate
+from proxy.generation import Progress, Recipe, generate
 from proxy.pace import FixedPace, LearnedPace, Pace
 from proxy.pictures import Format, encode
 from proxy.samplers import SAMPLERS
@@ -114,7 +114,7 @@ def _draw(models: SessionModels, number: int, steps: int, pace: Pace) -> NDArray
         models.latent_shape,
     )
 
-    async def proceed() -> None:
+    async def proceed(_: Progress) -> None:
         """Nobody can leave."""
 
     drawing = generate(models, recipe, pace=pace, rows_per_call=1, checkpoint=proceed)

@@ -107,7 +107,7 @@ async def _draw(
     )
     sampler, steps = choice
 
-    async def advance() -> None:
+    async def advance(*_: object) -> None:
         bar.set_description(f"{caption}: {_name(choice)}")
 
     noise = initial_noise(range(seeds), models.latent_shape)

@@ -3,7 +3,7 @@
 import asyncio
 import secrets
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -84,7 +84,7 @@ class Job:
         """End the work before its next call; a job that is over stays as it is."""
         self._is_cancelled = True
 
-    async def states(self, after: int = -1) -> AsyncIterator[tuple[int, State]]:
+    async def states(self, after: int = -1) -> AsyncGenerator[tuple[int, State]]:
         """The state, unless its number is `after` or lower, and each one that follows; who is slow misses some."""
         self._watchers += 1
         try:

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 import pytest
 
-from proxy.generation import Guidance, Recipe, State, generate
+from proxy.generation import Guidance, Progress, Recipe, State, generate
 from proxy.noise import initial_noise
 from proxy.pace import FixedPace
 from proxy.samplers import SAMPLERS
@@ -41,12 +41,13 @@ class Checkpoint:
     """Lets `left` calls pass, then raises."""
 
     def __init__(self, left: int = 10_000) -> None:
-        self.left, self.passed = left, 0
+        self.left = left
+        self.progress: list[Progress] = []
 
-    async def __call__(self) -> None:
-        if self.passed == self.left:
+    async def __call__(self, progress: Progress) -> None:
+        self.progress.append(progress)
+        if len(self.progress) > self.left:
             raise InterruptedError
-        self.passed += 1
 
 
 def recipe(n: int = 1, steps: int = 7, sampler: str = "ddim") -> Recipe:
@@ -113,9 +114,18 @@ async def test_nothing_is_called_after_the_checkpoint_raises() -> None:
 
 
 async def test_there_is_a_check_before_every_call() -> None:
+    """It says how far the work is, of all pictures, and can show what they look like."""
     models, checkpoint = FakeModels(), Checkpoint()
-    await generate(models, recipe(steps=10), pace=FixedPace(5), rows_per_call=16, checkpoint=checkpoint)
-    assert checkpoint.passed == 1 + 2 + 1
+    await generate(models, recipe(n=3, steps=10), pace=FixedPace(5), rows_per_call=2, checkpoint=checkpoint)
+    assert [(each.step, each.steps) for each in checkpoint.progress] == [
+        (step, 20) for step in (0, 0, 5, 10, 10, 15, 20)
+    ]
+    shown = [each.preview for each in checkpoint.progress]
+    assert [preview is None for preview in shown] == [True, True, False, False, True, False, False]
+    assert shown[2] is not None
+    pictures = await shown[2]()
+    assert pictures.shape == (2, 1, 1, 3)
+    assert (models.decoded[-1] == models.denoised[0][0].latent).all(), "the fake's prediction is the state before"
 
 
 class Paces(FixedPace):

@@ -4,27 +4,37 @@ import httpx
 
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
+from proxy.generation import Progress
 from proxy.model_server import ModelServer
 from proxy.pictures import Format
+from proxy.queue import Queue
 from proxy.servers import Servers
 from proxy.service import Order, Service
 from proxy.tokenizer import bundled
 from tests.proxy.fake_model_server import PIXELS, FakeModelServer, models
 
 
-async def nothing() -> None:
-    """A checkpoint that everybody passes."""
+class Nobody:
+    """A watcher who does not mind."""
+
+    most_steps_per_call = None
+
+    async def queued(self, position: int) -> None:
+        """Wait on."""
+
+    async def progressed(self, progress: Progress) -> None:
+        """Go on."""
 
 
 async def test_a_size_that_came_with_a_new_version_is_drawn(fake: FakeModelServer) -> None:
     server = ModelServer(Servers([httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")]))
     catalogue = Catalogue(server, ["emoji"], 77, fresh_seconds=0)
-    service = Service(server, catalogue, bundled(), Contexts(0), steps_per_call=5, rows_per_call=16)
+    service = Service(server, catalogue, bundled(), Contexts(0), Queue(1), steps_per_call=5, rows_per_call=16)
     await catalogue.family("emoji")
     fake.models = models("emoji", ((PIXELS, PIXELS), (64, 96)))
     fake.versions = dict.fromkeys(fake.models, "2")
     order = Order("red heart", "", 2, 7.5, 1, "ddim", 1, 64, None, Format.PNG, None, None)
-    result = await service.draw(order, nothing)
+    result = await service.draw(order, Nobody())
     assert result.pictures.shape == (1, 96, 64, 3)
     assert (result.order.width, result.order.height) == (64, 96)
     assert set(result.versions.values()) == {"2"}
@@ -35,12 +45,12 @@ async def test_what_was_learned_of_a_network_serves_the_next_request(fake: FakeM
     fake.models = models("emoji", ((PIXELS, PIXELS), (64, 96)))
     server = ModelServer(Servers([httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")]))
     catalogue = Catalogue(server, ["emoji"], 77, fresh_seconds=0)
-    service = Service(server, catalogue, bundled(), Contexts(0), steps_per_call=None, rows_per_call=16)
+    service = Service(server, catalogue, bundled(), Contexts(0), Queue(1), steps_per_call=None, rows_per_call=16)
 
     async def calls(width: int, steps_per_call: int | None = None) -> int:
         order = Order("red heart", "", 6, 7.5, 1, "ddim", 1, width, None, Format.PNG, None, steps_per_call)
         before = len(fake.calls)
-        await service.draw(order, nothing)
+        await service.draw(order, Nobody())
         return sum("diffusion_model:predict" in path for _, path, _ in fake.calls[before:])
 
     assert [await calls(PIXELS), await calls(PIXELS), await calls(64), await calls(64)] == [2, 1, 2, 1]
