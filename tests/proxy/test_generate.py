@@ -14,7 +14,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from proxy import service
-from proxy.api import routes
+from proxy.api import answers
 from proxy.api.parameters import LONGEST_CAPTION, Parameters
 from tests.proxy.conftest import Connect
 from tests.proxy.fake_model_server import PIXELS, FakeModelServer, models
@@ -134,7 +134,7 @@ async def test_files_are_made_off_the_event_loop(client: httpx.AsyncClient, monk
 
         return call
 
-    for module, name in ((service, "encode"), (service, "grid"), (routes, "b64encode")):
+    for module, name in ((service, "encode"), (service, "grid"), (answers, "b64encode")):
         monkeypatch.setattr(module, name, watched(name, getattr(module, name)))
     assert (await client.get("/generate", params={**QUICK, "n": 2})).status_code == 200
     assert (await client.post("/generate", json={**QUICK, "n": 2})).status_code == 200

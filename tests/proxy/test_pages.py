@@ -41,7 +41,14 @@ async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) ->
 
 async def test_the_documentation_has_every_route_and_the_shape_of_errors(client: httpx.AsyncClient) -> None:
     api = (await client.get("/openapi.json")).json()
-    assert api["paths"].keys() == {"/generate", "/models", "/healthz", "/readyz"}
+    assert api["paths"].keys() == {
+        "/generate",
+        "/generate/events",
+        "/generate/cancel",
+        "/models",
+        "/healthz",
+        "/readyz",
+    }
     for method in ("get", "post"):
         answers = api["paths"]["/generate"][method]["responses"]
         assert {"200", "422", "502", "503", "504"} <= answers.keys()

@@ -242,8 +242,8 @@ async def test_connections_are_used_again() -> None:
 
 
 async def test_a_crowd_uses_its_connections_again() -> None:
-    """Thirty users make their first step at the same time, twice."""
-    fake, users = FakeModelServer(), 30
+    """Sixteen users make their first step at the same time, twice."""
+    fake, users = FakeModelServer(), 16
     together = threading.Barrier(users)
 
     def wait(_method: str, path: str) -> None:
