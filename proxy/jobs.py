@@ -1,6 +1,7 @@
 """Requests that somebody watches from outside, may lose sight of, and may come back to."""
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from proxy.errors import AbandonedError, EaselError
 from proxy.generation import Progress
 from proxy.service import Order, Result, Service
+
+_log = logging.getLogger(__name__)
 
 _LEFT_SECONDS = 5.0  # longer than a browser takes to connect again
 _KEPT_SECONDS = 60.0
@@ -65,7 +68,7 @@ class Job:
     number: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _watchers: int = 0
-    _left_at: float | None = None
+    _left_at: float = field(default_factory=time.monotonic)
     _is_cancelled: bool = False
     _started: float | None = None
     _shown_step: int = 0
@@ -114,7 +117,9 @@ class Job:
         seconds_left = None
         if progress.step:
             seconds_left = (now - self._started) / progress.step * (progress.steps - progress.step)
-        self.enter(Progressed(progress.step, progress.steps, seconds_left, await self._preview(progress)))
+        preview = await self._preview(progress)
+        self._check()
+        self.enter(Progressed(progress.step, progress.steps, seconds_left, preview))
 
     async def _preview(self, progress: Progress) -> NDArray[np.uint8] | None:
         """The last call's end is followed by the picture itself."""
@@ -128,7 +133,7 @@ class Job:
         """Raise AbandonedError if the work was cancelled, or nobody has watched it for a while."""
         if self._is_cancelled:
             raise AbandonedError("the request was cancelled")
-        if not self._watchers and self._left_at and time.monotonic() - self._left_at > _LEFT_SECONDS:
+        if not self._watchers and time.monotonic() - self._left_at > _LEFT_SECONDS:
             raise AbandonedError("the client left before its picture was done")
 
     def enter(self, state: State) -> None:
@@ -165,7 +170,14 @@ class Jobs:
         except EaselError as error:
             job.enter(Failed(error))
         except Exception:
+            _log.exception("A job failed.")
             job.enter(Failed(EaselError("the proxy made a mistake; its log says more")))
-            raise
         finally:
             asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._jobs.pop, job.id, None)
+
+    async def close(self) -> None:
+        """End all work at once."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

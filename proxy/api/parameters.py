@@ -70,10 +70,10 @@ class Parameters(BaseModel):
         return Order(**dict(self))
 
 
-def allowed(parameter: str) -> str:
-    """What is allowed for the parameter, in words; for an unknown one, which parameters there are."""
-    field = Parameters.model_fields.get(parameter)
-    return str(field.description) if field else f"one of the parameters {', '.join(Parameters.model_fields)}"
+def allowed(parameter: str, model: type[BaseModel] = Parameters) -> str:
+    """What the model allows for the parameter, in words; for an unknown one, which parameters there are."""
+    field = model.model_fields.get(parameter)
+    return str(field.description) if field else f"one of the parameters {', '.join(model.model_fields)}"
 
 
 def once(request: Request, query: Parameters) -> None:

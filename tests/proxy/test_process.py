@@ -1,12 +1,6 @@
 """python -m proxy as a process of its own, over a real socket."""
 
-import contextlib
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -17,9 +11,8 @@ import psutil
 import pytest
 
 from tests.proxy.fake_model_server import FakeModelServer, running
+from tests.proxy.proxy_process import START_SECONDS, running_proxy
 
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
 LARGEST_RESIDENT_KILOBYTES = 150_000
 
 
@@ -34,51 +27,11 @@ def model_server(fake: FakeModelServer) -> Iterator[str]:
         yield server.url
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_until_healthy(url: str, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/healthz").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise TimeoutError(f"no answer from {url}")
-
-
 def resident_kilobytes(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found
     return int(found[1])
-
-
-@contextlib.contextmanager
-def running_proxy(model_server: str, *options: str, workers: int = 1) -> Iterator[tuple[str, int, list[str]]]:
-    """The proxy's address, its process and the lines it logs, which are complete after the block."""
-    port = free_port()
-    settings = {"EASEL_MODEL_SERVER_URLS": model_server, "EASEL_PORT": str(port), "EASEL_WORKERS": str(workers)}
-    environment = {**os.environ, **settings}
-    command = [sys.executable, *options, "-m", "proxy"]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        log: list[str] = []
-        reader = threading.Thread(target=lambda: log.extend(process.stderr or []))
-        reader.start()
-        try:
-            wait_until_healthy(f"http://127.0.0.1:{port}", process)
-            yield f"http://127.0.0.1:{port}", process.pid, log
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(START_SECONDS)
-            reader.join()
 
 
 def test_it_draws_stays_small_never_imports_tensorflow_and_stops_cleanly(model_server: str) -> None:
