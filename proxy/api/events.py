@@ -87,7 +87,7 @@ async def _watched(
     if last_event_id is None:
         order = query.order()
         await service.choose(order)  # what there is not is told before anything begins
-        return jobs.start(order, query.preview_steps), -1
+        return jobs.start(order, query.preview_steps), 0
     event = _EVENT_ID.fullmatch(last_event_id)
     job = jobs.find(event["job"]) if event else None
     if event is None or job is None or (job.is_over and int(event["number"]) >= job.number):

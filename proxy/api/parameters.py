@@ -66,8 +66,8 @@ class Parameters(BaseModel):
     )
 
     def order(self) -> Order:
-        """The same as the service reads it."""
-        return Order(**dict(self))
+        """The same as the service reads it, without what subclasses add."""
+        return Order(**{name: getattr(self, name) for name in Parameters.model_fields})
 
 
 def allowed(parameter: str, model: type[BaseModel] = Parameters) -> str:

@@ -51,16 +51,17 @@ def url(proxy: tuple[str, FakeModelServer], fake: FakeModelServer) -> str:
 
 
 def test_a_picture_is_watched_and_is_what_post_answers(url: str) -> None:
-    """Queued, every step with the time that is left, and the result, each numbered; then the stream ends."""
+    """The steps with the time that is left, and the result, each numbered; then the stream ends."""
     asked = {"steps": 6, "seed": 7, "n": 2, "steps_per_call": 1}
     events = watch(url, **asked)
-    assert [event.name for event in events] == ["queued", *["progress"] * (len(events) - 2), "result"]
-    steps = [event.data["step"] for event in events[1:-1]]
-    assert steps == sorted(set(steps))
-    assert {event.data["steps"] for event in events[1:-1]} == {6}
-    assert all(event.data["preview"] is None for event in events[1:-1])
-    assert all(event.data["seconds_left"] is None for event in events[1:-1] if event.data["step"] == 0)
-    assert all(event.data["seconds_left"] >= 0 for event in events[1:-1] if event.data["step"])
+    assert [event.name for event in events] == [*["progress"] * (len(events) - 1), "result"]
+    steps = [event.data["step"] for event in events[:-1]]
+    assert steps == sorted(steps)
+    assert set(steps) >= {0, 6}
+    assert {event.data["steps"] for event in events[:-1]} == {6}
+    assert all(event.data["preview"] is None for event in events[:-1])
+    assert all(event.data["seconds_left"] is None for event in events[:-1] if event.data["step"] == 0)
+    assert all(event.data["seconds_left"] >= 0 for event in events[:-1] if event.data["step"])
     jobs, numbers = zip(*(event.id.split(".") for event in events), strict=True)
     assert set(jobs) == {event.data["job"] for event in events[:-1]}
     assert [int(number) for number in numbers] == sorted({int(number) for number in numbers})
@@ -106,7 +107,7 @@ def test_who_waits_sees_the_line_get_shorter(url: str, fake: FakeModelServer) ->
             events = stack.enter_context(watching(url, steps=1, seed=position))
             streams.append(events)
             if position:
-                assert next(event for event in events if event.data["position"]).data["position"] == position
+                assert next(events).data["position"] == position
             else:
                 until(events, "progress")
         gate.let(1)
@@ -141,7 +142,7 @@ def test_who_has_seen_all_or_asks_for_what_is_forgotten_is_told_to_stay_away(url
     """204 ends a browser's attempts; nothing is drawn for it."""
     seen = watch(url, steps=1)[-1]
     fake.calls.clear()
-    for event_id in (seen.id, "forgotten.3", "nonsense"):
+    for event_id in (seen.id, "forgotten.3", "nonsense", ""):
         answer = httpx.get(
             f"{url}/generate/events", params={"caption": "red heart"}, headers={"Last-Event-ID": event_id}
         )
@@ -241,10 +242,10 @@ def test_who_leaves_the_line_makes_room(url: str, fake: FakeModelServer) -> None
     with watching(url, steps=1, seed=0) as first:
         until(first, "progress")
         with watching(url, steps=1, seed=1) as second:
-            assert next(event for event in second if event.data["position"]).data["position"] == 1
+            assert next(second).data["position"] == 1
             third = watching(url, steps=1, seed=2)
             events = third.__enter__()
-            assert next(event for event in events if event.data["position"]).data["position"] == 2
+            assert next(events).data["position"] == 2
         assert next(events).data["position"] == 1
         gate.let()
         until(first, "result")

@@ -1,5 +1,6 @@
 """python -m proxy as a process of its own, over a real socket."""
 
+import contextlib
 import re
 import threading
 import time
@@ -10,6 +11,7 @@ import httpx
 import psutil
 import pytest
 
+from tests.proxy.event_stream import slow, until, watching
 from tests.proxy.fake_model_server import FakeModelServer, running
 from tests.proxy.proxy_process import START_SECONDS, running_proxy
 
@@ -96,3 +98,20 @@ def test_a_client_that_hangs_up_stops_the_work(model_server: str, fake: FakeMode
         fake.override = lambda _method, _path: None
         assert httpx.get(f"{url}/generate", params={"caption": "a"}, timeout=60).status_code == 200
     assert not any("Traceback" in line for line in log)
+
+
+def test_a_watched_job_ends_with_the_proxy(model_server: str, fake: FakeModelServer) -> None:
+    """SIGTERM ends a proxy whose events somebody reads, within its grace and without a complaint."""
+    slow(fake, 0.2)
+    with running_proxy(model_server) as (url, pid, log), watching(url, steps=150, steps_per_call=1) as events:
+        until(events, "progress")
+        start = time.monotonic()
+        psutil.Process(pid).terminate()
+        with contextlib.suppress(httpx.RemoteProtocolError):
+            list(events)
+        assert time.monotonic() - start < 8
+    assert any("Application shutdown complete" in line for line in log)
+    assert not any("Traceback" in line or "never retrieved" in line for line in log), "".join(log)
+    made = len(fake.calls)
+    time.sleep(0.5)
+    assert len(fake.calls) == made < 60
