@@ -131,6 +131,9 @@ def test_who_comes_back_gets_the_same_job_where_it_is_now(url: str, fake: FakeMo
     with watching(url, seen.id, steps=6, steps_per_call=1) as events:
         newest = next(events)
         assert (newest.name, newest.data["job"], newest.data["step"]) == ("progress", seen.data["job"], 3)
+    with watching(url, newest.id, steps=6, steps_per_call=1) as events:
+        gate.let(1)
+        assert next(events).data["step"] == 4
         gate.let()
         result = until(events, "result")
     assert calls(fake, "diffusion_model") == 6
