@@ -29,6 +29,8 @@ _EVENT_ID = re.compile(r"(?P<job>[\w-]{1,64})\.(?P<number>\d{1,9})")
 _REFUSED_ID = "refused.0"
 _EVENT_STREAM = "text/event-stream"
 _NO_CONTENT = 204
+# Beside a stream, FastAPI would say that errors are streams too.
+_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
 
 
 class WatchedParameters(Parameters):
@@ -100,8 +102,8 @@ async def _watched(
     response_class=EventSourceResponse,
     responses={
         204: {"description": "To a client that comes back: there is nothing more to say"},
-        422: {"model": Error, "description": "A parameter is unknown, missing or out of bounds"},
-        503: {"model": Error, "description": "A model is not available"},
+        422: {"content": _ERROR, "description": "A parameter is unknown, missing or out of bounds"},
+        503: {"content": _ERROR, "description": "A model is not available"},
     },
 )
 async def get_events(watched: Annotated[tuple[Job, int], Depends(_watched)]) -> AsyncIterator[ServerSentEvent]:
