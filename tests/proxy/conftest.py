@@ -1,9 +1,9 @@
-"""The application over a fake model server, inside its lifespan."""
+"""The application over a fake model server: inside its lifespan, or as a real process."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
 import httpx
@@ -11,7 +11,8 @@ import pytest
 
 from proxy.app import create_app
 from proxy.settings import Settings
-from tests.proxy.fake_model_server import FakeModelServer
+from tests.proxy.fake_model_server import FakeModelServer, running
+from tests.proxy.proxy_process import running_proxy
 
 Connect = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
@@ -42,3 +43,28 @@ def connect(fake: FakeModelServer) -> Connect:
 async def client(connect: Connect) -> AsyncIterator[httpx.AsyncClient]:
     async with connect() as opened:
         yield opened
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[tuple[str, FakeModelServer]]:
+    """A real proxy that draws one request at a time, and its model server."""
+    fake = FakeModelServer()
+    with running(fake) as server:
+        with running_proxy(server.url, concurrent_requests=1) as (address, _, log):
+            yield address, fake
+        assert not any("Traceback" in line for line in log)
+
+
+@pytest.fixture
+def served(proxy: tuple[str, FakeModelServer]) -> Iterator[FakeModelServer]:
+    """The model server of the real proxy, as if it was new."""
+    _, fake = proxy
+    fake.calls.clear()
+    yield fake
+    fake.override = lambda _method, _path: None
+
+
+@pytest.fixture
+def url(proxy: tuple[str, FakeModelServer], served: FakeModelServer) -> str:
+    """The address of the real proxy."""
+    return proxy[0]

@@ -8,7 +8,6 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import httpx
@@ -19,8 +18,8 @@ from PIL import Image
 from proxy.cli import main
 from proxy.client import Event, read_events
 from tests.proxy.event_stream import calls, slow
-from tests.proxy.fake_model_server import PIXELS, FakeModelServer, running
-from tests.proxy.proxy_process import ROOT, free_port, running_proxy
+from tests.proxy.fake_model_server import PIXELS, FakeModelServer
+from tests.proxy.proxy_process import ROOT, free_port
 
 START_SECONDS = 30
 WRONG: list[tuple[list[str], str]] = [
@@ -39,25 +38,6 @@ WRONG: list[tuple[list[str], str]] = [
     (["a", "--captions", "empty.txt"], "empty.txt"),
     (["a", "--url", "nowhere"], "--url: received 'nowhere', allowed is an address such as http://127.0.0.1:5000"),
 ]
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[tuple[str, FakeModelServer]]:
-    fake = FakeModelServer()
-    with running(fake) as server, running_proxy(server.url) as (url, _, _log):
-        yield url, fake
-
-
-@pytest.fixture
-def fake(proxy: tuple[str, FakeModelServer]) -> Iterator[FakeModelServer]:
-    proxy[1].calls.clear()
-    yield proxy[1]
-    proxy[1].override = lambda _method, _path: None
-
-
-@pytest.fixture
-def url(proxy: tuple[str, FakeModelServer], fake: FakeModelServer) -> str:
-    return proxy[0]
 
 
 @pytest.fixture(autouse=True)
@@ -128,7 +108,7 @@ def test_several_captions_fill_a_folder_and_a_sheet(url: str, folder: Path, caps
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG)
 def test_wrong_options_are_one_sentence_and_status_2(
-    url: str, fake: FakeModelServer, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
+    url: str, served: FakeModelServer, capsys: pytest.CaptureFixture[str], arguments: list[str], message: str
 ) -> None:
     """Nothing is drawn."""
     assert main(["--url", url, *arguments]) == 2
@@ -136,7 +116,7 @@ def test_wrong_options_are_one_sentence_and_status_2(
     assert message in printed.err
     assert printed.err.count("\n") == 1
     assert printed.out == ""
-    assert fake.calls == []
+    assert served.calls == []
 
 
 def test_an_unknown_option_is_status_2(capsys: pytest.CaptureFixture[str]) -> None:
@@ -147,12 +127,12 @@ def test_an_unknown_option_is_status_2(capsys: pytest.CaptureFixture[str]) -> No
 
 
 def test_what_the_proxy_refuses_is_one_sentence_and_status_1(
-    url: str, fake: FakeModelServer, capsys: pytest.CaptureFixture[str], folder: Path
+    url: str, served: FakeModelServer, capsys: pytest.CaptureFixture[str], folder: Path
 ) -> None:
     """What only the proxy knows: families, and what its models do."""
     assert main(["a", "--url", url, "--family", "sd-v9", "-o", "a.png"]) == 1
     assert capsys.readouterr().err == "family: received 'sd-v9', allowed is one of emoji\n"
-    fake.override = lambda _, path: (500, b"{}") if path.endswith("decoder:predict") else None
+    served.override = lambda _, path: (500, b"{}") if path.endswith("decoder:predict") else None
     assert main(["a", "--url", url, "-o", "a.png"]) == 1
     problem = capsys.readouterr().err
     assert problem.startswith("model emoji_decoder: ")
@@ -160,14 +140,12 @@ def test_what_the_proxy_refuses_is_one_sentence_and_status_1(
     assert not (folder / "a.png").exists()
 
 
-def test_no_proxy_is_one_sentence_and_status_1(
-    capsys: pytest.CaptureFixture[str], proxy: tuple[str, FakeModelServer]
-) -> None:
+def test_no_proxy_is_one_sentence_and_status_1(capsys: pytest.CaptureFixture[str], url: str) -> None:
     """Nobody there, or somebody else."""
-    url = f"http://127.0.0.1:{free_port()}"
-    assert main(["a", "--url", url]) == 1
-    assert capsys.readouterr().err.startswith(f"{url}: no proxy answers there")
-    assert main(["a", "--url", f"{proxy[0]}/elsewhere"]) == 1
+    nobody = f"http://127.0.0.1:{free_port()}"
+    assert main(["a", "--url", nobody]) == 1
+    assert capsys.readouterr().err.startswith(f"{nobody}: no proxy answers there")
+    assert main(["a", "--url", f"{url}/elsewhere"]) == 1
     assert "answered with status 404, not as an Easel proxy does" in capsys.readouterr().err
 
 
@@ -176,26 +154,26 @@ def test_a_caption_that_is_too_long_is_drawn_and_said(url: str, capsys: pytest.C
     assert "the caption is too long, and was read without its end: " in capsys.readouterr().err
 
 
-def test_control_c_cancels_the_work(url: str, fake: FakeModelServer) -> None:
+def test_control_c_cancels_the_work(url: str, served: FakeModelServer) -> None:
     """The next call of the network is not made, long before the proxy would have noticed by itself."""
-    slow(fake, 0.3)
+    slow(served, 0.3)
     asked = ["a", "--steps", "150", "--steps-per-call", "1"]
     with subprocess.Popen(command(url, *asked), env=environment(), stderr=subprocess.PIPE, text=True) as process:
         deadline = time.monotonic() + START_SECONDS
-        while calls(fake, "diffusion_model") < 2:
+        while calls(served, "diffusion_model") < 2:
             assert time.monotonic() < deadline
             time.sleep(0.01)
         process.send_signal(signal.SIGINT)
         assert process.wait(START_SECONDS) == 130
         assert (process.stderr or io.StringIO()).read() == "cancelled\n"
-    made = calls(fake, "diffusion_model")
+    made = calls(served, "diffusion_model")
     time.sleep(1.5)
-    assert calls(fake, "diffusion_model") <= made + 1
+    assert calls(served, "diffusion_model") <= made + 1
 
 
-def test_a_terminal_gets_a_progress_bar(url: str, fake: FakeModelServer) -> None:
+def test_a_terminal_gets_a_progress_bar(url: str, served: FakeModelServer) -> None:
     """It grows, says what is left, and is gone at the end."""
-    slow(fake, 0.1)
+    slow(served, 0.1)
     terminal, end = pty.openpty()
     asked = command(url, "red heart", "--steps", "6", "--steps-per-call", "2")
     process = subprocess.Popen(asked, env=environment(), stdout=subprocess.DEVNULL, stderr=end)

@@ -3,7 +3,6 @@
 import io
 import time
 from base64 import b64decode
-from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from typing import Any
@@ -13,10 +12,8 @@ import pytest
 from PIL import Image
 
 from tests.proxy.event_stream import Gate, calls, slow, until, watch, watching
-from tests.proxy.fake_model_server import PIXELS, FakeModelServer, running
-from tests.proxy.proxy_process import running_proxy
+from tests.proxy.fake_model_server import PIXELS, FakeModelServer
 
-LEFT_SECONDS = 5.0
 REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"preview_steps": -1}, "preview_steps", "steps from one preview to the next, a whole number from 0"),
     ({"steps": 0}, "steps", "a whole number from 1 to 150"),
@@ -26,28 +23,6 @@ REFUSED: list[tuple[dict[str, Any], str, str]] = [
     ({"family": "sd-v9"}, "family", "one of emoji"),
     ({"width": 7}, "width", "a size of family emoji"),
 ]
-
-
-@pytest.fixture(scope="module")
-def proxy() -> Iterator[tuple[str, FakeModelServer]]:
-    """A proxy that draws one request at a time, and its model server."""
-    fake = FakeModelServer()
-    with running(fake) as server:
-        with running_proxy(server.url, concurrent_requests=1) as (url, _, log):
-            yield url, fake
-        assert not any("Traceback" in line for line in log), log
-
-
-@pytest.fixture
-def fake(proxy: tuple[str, FakeModelServer]) -> Iterator[FakeModelServer]:
-    proxy[1].calls.clear()
-    yield proxy[1]
-    proxy[1].override = lambda _method, _path: None
-
-
-@pytest.fixture
-def url(proxy: tuple[str, FakeModelServer], fake: FakeModelServer) -> str:
-    return proxy[0]
 
 
 def test_a_picture_is_watched_and_is_what_post_answers(url: str) -> None:
@@ -70,8 +45,8 @@ def test_a_picture_is_watched_and_is_what_post_answers(url: str) -> None:
     assert drawn == posted
 
 
-def test_the_seconds_left_come_true(url: str, fake: FakeModelServer) -> None:
-    slow(fake, 0.2)
+def test_the_seconds_left_come_true(url: str, served: FakeModelServer) -> None:
+    slow(served, 0.2)
     with watching(url, steps=10, steps_per_call=1) as events:
         half = next(event for event in events if event.name == "progress" and event.data["step"] == 5)
         start = time.monotonic()
@@ -81,10 +56,10 @@ def test_the_seconds_left_come_true(url: str, fake: FakeModelServer) -> None:
 
 @pytest.mark.parametrize(("n", "size"), [(1, (PIXELS, PIXELS)), (3, (2 * PIXELS, 2 * PIXELS))])
 def test_previews_come_as_often_as_asked_and_change(
-    url: str, fake: FakeModelServer, n: int, size: tuple[int, int]
+    url: str, served: FakeModelServer, n: int, size: tuple[int, int]
 ) -> None:
     """As JPEG, of the size of the pictures' grid; other events have none."""
-    slow(fake, 0.1)
+    slow(served, 0.1)
     events = watch(url, steps=11, preview_steps=4, steps_per_call=3, n=n)
     shown = {event.data["step"]: event.data["preview"] for event in events if event.name == "progress"}
     assert [step for step, preview in shown.items() if preview] == [4, 8]
@@ -98,9 +73,9 @@ def test_previews_come_as_often_as_asked_and_change(
     assert previews[0] != previews[1]
 
 
-def test_who_waits_sees_the_line_get_shorter(url: str, fake: FakeModelServer) -> None:
+def test_who_waits_sees_the_line_get_shorter(url: str, served: FakeModelServer) -> None:
     """Of three requests, the last is second and then first in line, and each is drawn."""
-    gate = Gate(fake)
+    gate = Gate(served)
     with ExitStack() as stack:
         streams = []
         for position in (0, 1, 2):
@@ -119,9 +94,9 @@ def test_who_waits_sees_the_line_get_shorter(url: str, fake: FakeModelServer) ->
             assert until(streams[position], "result").data["pictures"][0]["seed"] == position
 
 
-def test_who_comes_back_gets_the_same_job_where_it_is_now(url: str, fake: FakeModelServer) -> None:
+def test_who_comes_back_gets_the_same_job_where_it_is_now(url: str, served: FakeModelServer) -> None:
     """Nothing is drawn twice, and the first event is the newest state."""
-    gate = Gate(fake)
+    gate = Gate(served)
     with watching(url, steps=6, steps_per_call=1) as events:
         seen = until(events, "progress")
         gate.let(3)
@@ -136,26 +111,26 @@ def test_who_comes_back_gets_the_same_job_where_it_is_now(url: str, fake: FakeMo
         assert next(events).data["step"] == 4
         gate.let()
         result = until(events, "result")
-    assert calls(fake, "diffusion_model") == 6
-    assert calls(fake, "decoder") == 1
+    assert calls(served, "diffusion_model") == 6
+    assert calls(served, "decoder") == 1
     assert watch(url, newest.id) == [result]
 
 
-def test_who_has_seen_all_or_asks_for_what_is_forgotten_is_told_to_stay_away(url: str, fake: FakeModelServer) -> None:
+def test_who_has_seen_all_or_asks_for_what_is_forgotten_is_told_to_stay_away(url: str, served: FakeModelServer) -> None:
     """204 ends a browser's attempts; nothing is drawn for it."""
     seen = watch(url, steps=1)[-1]
-    fake.calls.clear()
+    served.calls.clear()
     for event_id in (seen.id, "forgotten.3", "nonsense", ""):
         answer = httpx.get(
             f"{url}/generate/events", params={"caption": "red heart"}, headers={"Last-Event-ID": event_id}
         )
         assert (answer.status_code, answer.content) == (204, b"")
-    assert fake.calls == []
+    assert served.calls == []
 
 
 @pytest.mark.parametrize(("asked", "parameter", "allowed"), REFUSED)
 def test_what_is_not_allowed_is_told_in_each_client_s_way(
-    url: str, fake: FakeModelServer, asked: dict[str, Any], parameter: str, allowed: str
+    url: str, served: FakeModelServer, asked: dict[str, Any], parameter: str, allowed: str
 ) -> None:
     """422 as everywhere; an EventSource cannot read that, and gets it as one event, once."""
     query = {"caption": "red heart", **asked}
@@ -168,7 +143,7 @@ def test_what_is_not_allowed_is_told_in_each_client_s_way(
     assert (event.name, event.data) == ("error", answer.json())
     headers = {"Accept": "text/event-stream", "Last-Event-ID": event.id}
     assert httpx.get(f"{url}/generate/events", params=query, headers=headers).status_code == 204
-    assert calls(fake, "diffusion_model") == 0
+    assert calls(served, "diffusion_model") == 0
 
 
 def test_other_routes_do_not_speak_of_the_parameters_of_events(url: str) -> None:
@@ -179,90 +154,10 @@ def test_other_routes_do_not_speak_of_the_parameters_of_events(url: str) -> None
     assert "preview_steps" not in detail["allowed"]
 
 
-def test_cancelling_ends_the_work_within_a_call(url: str, fake: FakeModelServer) -> None:
-    """Not even the preview that was due is decoded; who watches is told, and cancelling again changes nothing."""
-    gate = Gate(fake)
-    with watching(url, steps=9, steps_per_call=1, preview_steps=1) as events:
-        job = until(events, "progress").data["job"]
-        while not calls(fake, "diffusion_model"):
-            time.sleep(0.01)
-        assert httpx.get(f"{url}/generate/cancel", params={"job": job}).json() == {"job": job}
-        gate.let()
-        error = until(events, "error")
-        assert list(events) == []
-    assert error.data["error"]["type"] == "abandoned"
-    assert calls(fake, "diffusion_model") == 1
-    assert calls(fake, "decoder") == 0
-    assert httpx.get(f"{url}/generate/cancel", params={"job": job}).status_code == 200
-
-
-def test_cancelling_while_a_preview_is_decoded_begins_no_step(url: str, fake: FakeModelServer) -> None:
-    begun = []
-
-    def cancelled_by_decoding(_method: str, path: str) -> None:
-        if path.endswith("decoder:predict"):
-            begun.append(calls(fake, "diffusion_model"))
-            httpx.get(f"{url}/generate/cancel", params={"job": job})
-
-    with watching(url, steps=9, steps_per_call=1, preview_steps=1) as events:
-        job = next(events).data["job"]
-        fake.override = cancelled_by_decoding
-        assert until(events, "error").data["error"]["type"] == "abandoned"
-    assert [calls(fake, "diffusion_model")] == begun
-
-
-def test_cancelling_leaves_the_line(url: str, fake: FakeModelServer) -> None:
-    gate = Gate(fake)
-    with watching(url, steps=1) as first, watching(url, steps=1) as second:
-        until(first, "progress")
-        httpx.get(f"{url}/generate/cancel", params={"job": next(second).data["job"]})
-        assert until(second, "error").data["error"]["type"] == "abandoned"
-        gate.let()
-        until(first, "result")
-    assert calls(fake, "diffusion_model") == 1
-
-
-@pytest.mark.parametrize("job", ["forgotten", ""])
-def test_a_job_that_there_is_not_cannot_be_cancelled(url: str, job: str) -> None:
-    answer = httpx.get(f"{url}/generate/cancel", params={"job": job} if job else {})
-    assert answer.status_code == 404
-    assert answer.json()["error"]["type"] == "unknown_job"
-    assert repr(job) in answer.json()["error"]["message"]
-
-
-def test_the_work_ends_when_nobody_has_watched_for_a_while(url: str, fake: FakeModelServer) -> None:
-    """It goes on for the seconds in which a browser would come back, and then ends; the next request is drawn."""
-    slow(fake, 0.25)
-    with watching(url, steps=150, steps_per_call=1) as events:
-        left = until(events, "progress")
-    start = time.monotonic()
-    httpx.get(f"{url}/generate", params={"caption": "blue car", "steps": 1}, timeout=60).raise_for_status()
-    assert LEFT_SECONDS - 0.5 < time.monotonic() - start < LEFT_SECONDS + 3
-    assert watch(url, left.id)[-1].data["error"]["type"] == "abandoned"
-
-
-def test_who_leaves_the_line_makes_room(url: str, fake: FakeModelServer) -> None:
-    """Seconds after the second has hung up, the third is next, and nothing is drawn for the second."""
-    gate = Gate(fake)
-    with watching(url, steps=1, seed=0) as first:
-        until(first, "progress")
-        with watching(url, steps=1, seed=1) as second:
-            assert next(second).data["position"] == 1
-            third = watching(url, steps=1, seed=2)
-            events = third.__enter__()
-            assert next(events).data["position"] == 2
-        assert next(events).data["position"] == 1
-        gate.let()
-        until(first, "result")
-        until(events, "result")
-        third.__exit__(None, None, None)
-    assert calls(fake, "diffusion_model") == 2
-
-
 @pytest.mark.parametrize("network", ["text_encoder", "diffusion_model", "decoder"])
-def test_a_failed_job_says_what_post_says(url: str, fake: FakeModelServer, network: str) -> None:
+def test_a_failed_job_says_what_post_says(url: str, served: FakeModelServer, network: str) -> None:
     failure = (500, b'{"error": "out of memory"}')
-    fake.override = lambda _, path: failure if path.endswith(f"{network}:predict") else None
+    served.override = lambda _, path: failure if path.endswith(f"{network}:predict") else None
     caption = f"a caption that only the {network} spoils"
     posted = httpx.post(f"{url}/generate", json={"caption": caption})
     assert posted.status_code >= 500
@@ -270,9 +165,9 @@ def test_a_failed_job_says_what_post_says(url: str, fake: FakeModelServer, netwo
     assert (event.name, event.data) == ("error", posted.json())
 
 
-def test_a_model_that_is_away_is_told_as_an_event(url: str, fake: FakeModelServer) -> None:
-    del fake.models["emoji_decoder"]
-    fake.versions["emoji_text_encoder"] = "2"
+def test_a_model_that_is_away_is_told_as_an_event(url: str, served: FakeModelServer) -> None:
+    del served.models["emoji_decoder"]
+    served.versions["emoji_text_encoder"] = "2"
     try:
         time.sleep(5)  # until the proxy looks again
         (event,) = watch(url)
@@ -281,7 +176,7 @@ def test_a_model_that_is_away_is_told_as_an_event(url: str, fake: FakeModelServe
         answer = httpx.get(f"{url}/generate/events", params={"caption": "red heart"})
         assert (answer.status_code, answer.json()) == (503, event.data)
     finally:
-        fake.models = FakeModelServer().models
+        served.models = FakeModelServer().models
 
 
 def test_many_watch_at_once(url: str) -> None:

@@ -1,0 +1,110 @@
+"""Work ends, over a real proxy process, when it is cancelled and when nobody waits for it any more."""
+
+import time
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.proxy.event_stream import Gate, calls, slow, until, watch, watching
+from tests.proxy.fake_model_server import FakeModelServer
+
+LEFT_SECONDS = 5.0
+
+
+def test_cancelling_ends_the_work_within_a_call(url: str, served: FakeModelServer) -> None:
+    """Not even the preview that was due is decoded; who watches is told, and cancelling again changes nothing."""
+    gate = Gate(served)
+    with watching(url, steps=9, steps_per_call=1, preview_steps=1) as events:
+        job = until(events, "progress").data["job"]
+        while not calls(served, "diffusion_model"):
+            time.sleep(0.01)
+        assert httpx.get(f"{url}/generate/cancel", params={"job": job}).json() == {"job": job}
+        gate.let()
+        error = until(events, "error")
+        assert list(events) == []
+    assert error.data["error"]["type"] == "abandoned"
+    assert calls(served, "diffusion_model") == 1
+    assert calls(served, "decoder") == 0
+    assert httpx.get(f"{url}/generate/cancel", params={"job": job}).status_code == 200
+
+
+def test_cancelling_while_a_preview_is_decoded_begins_no_step(url: str, served: FakeModelServer) -> None:
+    begun = []
+
+    def cancelled_by_decoding(_method: str, path: str) -> None:
+        if path.endswith("decoder:predict"):
+            begun.append(calls(served, "diffusion_model"))
+            httpx.get(f"{url}/generate/cancel", params={"job": job})
+
+    with watching(url, steps=9, steps_per_call=1, preview_steps=1) as events:
+        job = next(events).data["job"]
+        served.override = cancelled_by_decoding
+        assert until(events, "error").data["error"]["type"] == "abandoned"
+    assert [calls(served, "diffusion_model")] == begun
+
+
+def test_cancelling_leaves_the_line(url: str, served: FakeModelServer) -> None:
+    gate = Gate(served)
+    with watching(url, steps=1) as first, watching(url, steps=1) as second:
+        until(first, "progress")
+        httpx.get(f"{url}/generate/cancel", params={"job": next(second).data["job"]})
+        assert until(second, "error").data["error"]["type"] == "abandoned"
+        gate.let()
+        until(first, "result")
+    assert calls(served, "diffusion_model") == 1
+
+
+@pytest.mark.parametrize("job", ["forgotten", ""])
+def test_a_job_that_there_is_not_cannot_be_cancelled(url: str, job: str) -> None:
+    answer = httpx.get(f"{url}/generate/cancel", params={"job": job} if job else {})
+    assert answer.status_code == 404
+    assert answer.json()["error"]["type"] == "unknown_job"
+    assert repr(job) in answer.json()["error"]["message"]
+
+
+def test_the_work_ends_when_nobody_has_watched_for_a_while(url: str, served: FakeModelServer) -> None:
+    """It goes on for the seconds in which a browser would come back, and then ends; the next request is drawn."""
+    slow(served, 0.25)
+    with watching(url, steps=150, steps_per_call=1) as events:
+        left = until(events, "progress")
+    start = time.monotonic()
+    httpx.get(f"{url}/generate", params={"caption": "blue car", "steps": 1}, timeout=60).raise_for_status()
+    assert LEFT_SECONDS - 0.5 < time.monotonic() - start < LEFT_SECONDS + 3
+    assert watch(url, left.id)[-1].data["error"]["type"] == "abandoned"
+
+
+def test_who_leaves_the_line_makes_room(url: str, served: FakeModelServer) -> None:
+    """Seconds after the second has hung up, the third is next, and nothing is drawn for the second."""
+    gate = Gate(served)
+    with watching(url, steps=1, seed=0) as first:
+        until(first, "progress")
+        with watching(url, steps=1, seed=1) as second:
+            assert next(second).data["position"] == 1
+            third = watching(url, steps=1, seed=2)
+            events = third.__enter__()
+            assert next(events).data["position"] == 2
+        assert next(events).data["position"] == 1
+        gate.let()
+        until(first, "result")
+        until(events, "result")
+        third.__exit__(None, None, None)
+    assert calls(served, "diffusion_model") == 2
+
+
+def test_a_request_that_hangs_up_leaves_the_line_at_once(url: str, served: FakeModelServer) -> None:
+    """One that waited for its picture on its own connection cannot come back."""
+    gate = Gate(served)
+    with watching(url, steps=1) as first, ThreadPoolExecutor(1) as pool:
+        until(first, "progress")
+        impatient = pool.submit(httpx.get, f"{url}/generate", params={"caption": "a"}, timeout=1.5)
+        time.sleep(0.5)
+        with watching(url, steps=1) as last:
+            assert next(last).data["position"] == 2
+            start = time.monotonic()
+            assert next(last).data["position"] == 1
+            assert time.monotonic() - start < LEFT_SECONDS - 1
+            assert isinstance(impatient.exception(), httpx.ReadTimeout)
+            gate.let()
+            until(last, "result")
+    assert calls(served, "diffusion_model") == 2
