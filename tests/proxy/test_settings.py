@@ -56,6 +56,7 @@ def test_one_server_may_go_by_the_older_name(monkeypatch: pytest.MonkeyPatch) ->
         ("EASEL_STEPS_PER_CALL", "26"),
         ("EASEL_WORKERS", "0"),
         ("EASEL_ROWS_PER_CALL", "0"),
+        ("EASEL_CONCURRENT_REQUESTS", "0"),
         ("EASEL_CONTEXT_CACHE_BYTES", "-1"),
         ("EASEL_CALL_TIMEOUT_SECONDS", "0"),
         ("EASEL_CALL_TIMEOUT_SECONDS", "inf"),
