@@ -49,6 +49,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
                 rows_per_call=settings.rows_per_call,
             )
             app.state.jobs = Jobs(app.state.service)
+            stack.push_async_callback(app.state.jobs.close)
             yield
 
     app = FastAPI(

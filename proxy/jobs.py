@@ -1,6 +1,7 @@
 """Requests that somebody watches from outside, may lose sight of, and may come back to."""
 
 import asyncio
+import logging
 import secrets
 import time
 from collections.abc import AsyncGenerator
@@ -12,6 +13,8 @@ from numpy.typing import NDArray
 from proxy.errors import AbandonedError, EaselError
 from proxy.generation import Progress
 from proxy.service import Order, Result, Service
+
+_log = logging.getLogger(__name__)
 
 _LEFT_SECONDS = 5.0  # longer than a browser takes to connect again
 _KEPT_SECONDS = 60.0
@@ -56,16 +59,19 @@ class Job:
     """One request under way, as a service's watcher.
 
     preview_steps: steps from one preview to the next; 0: none.
-    number: of the state that it is in; each state has a higher one than those before.
+    left_seconds: how long it goes on when nobody watches.
+    number: of the state that it is in; each state has a higher one than those before. Nobody is told of the first, 0,
+        in which nothing is known.
     """
 
     id: str
     preview_steps: int
+    left_seconds: float
     state: State = field(default_factory=lambda: Queued(0))
     number: int = 0
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _watchers: int = 0
-    _left_at: float | None = None
+    _left_at: float = field(default_factory=time.monotonic)
     _is_cancelled: bool = False
     _started: float | None = None
     _shown_step: int = 0
@@ -84,7 +90,7 @@ class Job:
         """End the work before its next call; a job that is over stays as it is."""
         self._is_cancelled = True
 
-    async def states(self, after: int = -1) -> AsyncGenerator[tuple[int, State]]:
+    async def states(self, after: int = 0) -> AsyncGenerator[tuple[int, State]]:
         """The state, unless its number is `after` or lower, and each one that follows; who is slow misses some."""
         self._watchers += 1
         try:
@@ -114,7 +120,9 @@ class Job:
         seconds_left = None
         if progress.step:
             seconds_left = (now - self._started) / progress.step * (progress.steps - progress.step)
-        self.enter(Progressed(progress.step, progress.steps, seconds_left, await self._preview(progress)))
+        preview = await self._preview(progress)
+        self._check()
+        self.enter(Progressed(progress.step, progress.steps, seconds_left, preview))
 
     async def _preview(self, progress: Progress) -> NDArray[np.uint8] | None:
         """The last call's end is followed by the picture itself."""
@@ -128,7 +136,7 @@ class Job:
         """Raise AbandonedError if the work was cancelled, or nobody has watched it for a while."""
         if self._is_cancelled:
             raise AbandonedError("the request was cancelled")
-        if not self._watchers and self._left_at and time.monotonic() - self._left_at > _LEFT_SECONDS:
+        if not self._watchers and time.monotonic() - self._left_at > self.left_seconds:
             raise AbandonedError("the client left before its picture was done")
 
     def enter(self, state: State) -> None:
@@ -139,10 +147,14 @@ class Job:
 
 
 class Jobs:
-    """The jobs of this process, until a minute after their end."""
+    """The jobs of this process, until a while after their end."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(
+        self, service: Service, *, left_seconds: float = _LEFT_SECONDS, kept_seconds: float = _KEPT_SECONDS
+    ) -> None:
+        """left_seconds: how long a job goes on that nobody watches; kept_seconds: how long its end can be asked for."""
         self._service = service
+        self._left_seconds, self._kept_seconds = left_seconds, kept_seconds
         self._jobs: dict[str, Job] = {}
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -152,7 +164,7 @@ class Jobs:
 
     def start(self, order: Order, preview_steps: int = 0) -> Job:
         """Begin to draw; nobody has to wait for it."""
-        job = Job(secrets.token_urlsafe(16), preview_steps)
+        job = Job(secrets.token_urlsafe(16), preview_steps, self._left_seconds)
         self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job, order))
         self._tasks.add(task)
@@ -165,7 +177,14 @@ class Jobs:
         except EaselError as error:
             job.enter(Failed(error))
         except Exception:
+            _log.exception("A job failed.")
             job.enter(Failed(EaselError("the proxy made a mistake; its log says more")))
-            raise
         finally:
-            asyncio.get_running_loop().call_later(_KEPT_SECONDS, self._jobs.pop, job.id, None)
+            asyncio.get_running_loop().call_later(self._kept_seconds, self._jobs.pop, job.id, None)
+
+    async def close(self) -> None:
+        """End all work at once."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)

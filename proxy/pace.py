@@ -38,14 +38,15 @@ class FixedPace:
 
 
 class CappedPace:
-    """Another pace, with at most so many steps a call: for those who want to see what becomes of the picture."""
+    """Another pace whose calls also end after every `most` of a picture's `steps`, to be looked at there."""
 
-    def __init__(self, pace: Pace, most: int) -> None:
-        self._pace, self._most = pace, most
+    def __init__(self, pace: Pace, most: int, steps: int) -> None:
+        self._pace, self._most, self._steps = pace, most, steps
 
     def steps(self, rows: int, left: int) -> int:
         """Steps of the next call."""
-        return min(self._pace.steps(rows, left), self._most)
+        until_seen = self._most - (self._steps - left) % self._most
+        return self._pace.steps(rows, min(left, until_seen))
 
     def took(self, rows: int, steps: int, seconds: float) -> None:
         """Let the other pace learn."""

@@ -128,7 +128,7 @@ class Service:
         """
         start = time.perf_counter()
         caption, negative_caption = self.tokenizer(order.caption), self.tokenizer(order.negative_caption)
-        family, size = await self._choose(order)
+        family, size = await self.choose(order)
         seed = secrets.randbelow(DISTINCT_SEEDS) if order.seed is None else order.seed
         steps_per_call = order.steps_per_call or self._steps_per_call
         order = replace(
@@ -161,7 +161,7 @@ class Service:
 
     async def _generate(self, family: Family, size: Size, recipe: Recipe, pace: Pace, watcher: Watcher) -> Drawing:
         if watcher.most_steps_per_call is not None:
-            pace = CappedPace(pace, watcher.most_steps_per_call)
+            pace = CappedPace(pace, watcher.most_steps_per_call, len(recipe.table.timesteps))
         models = ServedModels(self._server, family, size, self._contexts)
         try:
             return await generate(
@@ -179,8 +179,8 @@ class Service:
         model = family.diffusion_model
         return self._learned[model, family.versions[model], size]
 
-    async def _choose(self, order: Order) -> tuple[Family, Size]:
-        """The order's family and size. Raises InvalidParametersError, listing what there is."""
+    async def choose(self, order: Order) -> tuple[Family, Size]:
+        """The order's family and size. Raises InvalidParametersError, listing what there is; ModelServerError."""
         names = self.catalogue.names
         name = names[0] if order.family is None else order.family
         if name not in names:

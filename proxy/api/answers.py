@@ -30,7 +30,7 @@ class QueuedEvent(BaseModel):
     """The data of a `queued` event."""
 
     job: str = Field(description="what GET /generate/cancel takes")
-    position: int = Field(description="1 is the next; 0 before it is known")
+    position: int = Field(description="1 is the next")
 
 
 class ProgressEvent(BaseModel):

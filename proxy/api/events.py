@@ -3,28 +3,32 @@
 import asyncio
 import re
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import aclosing
-from typing import Annotated
+from typing import Annotated, Any
 
 import numpy as np
 import orjson
-from fastapi import APIRouter, Depends, Header, Query, Request
-from fastapi.sse import EventSourceResponse, ServerSentEvent
+from fastapi import APIRouter, Depends, Header, Query, Request, Response
+from fastapi.exceptions import RequestValidationError
+from fastapi.routing import APIRoute
+from fastapi.sse import EventSourceResponse, ServerSentEvent, format_sse_event
 from numpy.typing import NDArray
 from pydantic import Field
 from starlette.exceptions import HTTPException
 
-from proxy.api.answers import Cancelled, ProgressEvent, QueuedEvent, generated
+from proxy.api.answers import Cancelled, Error, ProgressEvent, QueuedEvent, generated
+from proxy.api.failures import invalid_parameters
 from proxy.api.parameters import Parameters, Whole, once
-from proxy.errors import UnknownJobError
+from proxy.api.routes import Served
+from proxy.errors import EaselError, UnknownJobError
 from proxy.jobs import Failed, Finished, Job, Jobs, Progressed, Queued, State
 from proxy.pictures import Format, encode, grid
 
 _EVENT_ID = re.compile(r"(?P<job>[\w-]{1,64})\.(?P<number>\d{1,9})")
+_REFUSED_ID = "refused.0"
+_EVENT_STREAM = "text/event-stream"
 _NO_CONTENT = 204
-
-router = APIRouter()
 
 
 class WatchedParameters(Parameters):
@@ -35,14 +39,42 @@ class WatchedParameters(Parameters):
     )
 
 
-def _jobs(request: Request) -> Jobs:
+class _Watched(APIRoute):
+    """Tells an EventSource, which cannot read an answer with an error's status, what is wrong in an event."""
+
+    def get_route_handler(self) -> Callable[[Request], Coroutine[Any, Any, Response]]:
+        handle = super().get_route_handler()
+
+        async def handle_or_explain(request: Request) -> Response:
+            error: EaselError
+            try:
+                return await handle(request)
+            except RequestValidationError as problems:
+                error = invalid_parameters(problems.errors(), WatchedParameters)
+            except EaselError as known:
+                error = known
+            if _EVENT_STREAM not in request.headers.get("accept", ""):
+                raise error
+            if "last-event-id" in request.headers:
+                raise HTTPException(_NO_CONTENT)
+            event = format_sse_event(event="error", data_str=_error(error), id=_REFUSED_ID)
+            return Response(event, media_type=_EVENT_STREAM)
+
+        return handle_or_explain
+
+
+router = APIRouter(route_class=_Watched)
+
+
+async def _jobs(request: Request) -> Jobs:
     jobs: Jobs = request.app.state.jobs
     return jobs
 
 
-def _watched(
+async def _watched(
     request: Request,
     query: Annotated[WatchedParameters, Query()],
+    service: Served,
     jobs: Annotated[Jobs, Depends(_jobs)],
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> tuple[Job, int]:
@@ -54,7 +86,8 @@ def _watched(
     once(request, query)
     if last_event_id is None:
         order = query.order()
-        return jobs.start(order, query.preview_steps), -1
+        await service.choose(order)  # what there is not is told before anything begins
+        return jobs.start(order, query.preview_steps), 0
     event = _EVENT_ID.fullmatch(last_event_id)
     job = jobs.find(event["job"]) if event else None
     if event is None or job is None or (job.is_over and int(event["number"]) >= job.number):
@@ -62,7 +95,15 @@ def _watched(
     return job, int(event["number"])
 
 
-@router.get("/generate/events", response_class=EventSourceResponse)
+@router.get(
+    "/generate/events",
+    response_class=EventSourceResponse,
+    responses={
+        204: {"description": "To a client that comes back: there is nothing more to say"},
+        422: {"model": Error, "description": "A parameter is unknown, missing or out of bounds"},
+        503: {"model": Error, "description": "A model is not available"},
+    },
+)
 async def get_events(watched: Annotated[tuple[Job, int], Depends(_watched)]) -> AsyncIterator[ServerSentEvent]:
     """`queued`, `progress` and then `result` or `error`, each as JSON. `id` names the job and the event."""
     job, seen = watched
@@ -72,9 +113,9 @@ async def get_events(watched: Annotated[tuple[Job, int], Depends(_watched)]) -> 
             yield ServerSentEvent(event=name, raw_data=data, id=f"{job.id}.{number}")
 
 
-@router.get("/generate/cancel")
+@router.get("/generate/cancel", responses={404: {"model": Error, "description": "There is no such job"}})
 async def get_cancel(
-    job: Annotated[str, Query(description="as in the events' `job`")], jobs: Annotated[Jobs, Depends(_jobs)]
+    jobs: Annotated[Jobs, Depends(_jobs)], job: Annotated[str, Query(description="as in the events' `job`")] = ""
 ) -> Cancelled:
     """End a job before its next call of a network. By GET, because some notebooks' port proxies pass nothing else."""
     found = jobs.find(job)
@@ -94,9 +135,14 @@ async def _event(job: Job, state: State) -> tuple[str, str]:
             event = ProgressEvent(job=job.id, step=step, steps=steps, seconds_left=seconds_left, preview=shown)
             return "progress", event.model_dump_json()
         case Finished(result):
-            return "result", (await generated(result)).model_dump_json()
+            answer = await generated(result)
+            return "result", await asyncio.to_thread(answer.model_dump_json)
         case Failed(error):
-            return "error", orjson.dumps(error.as_json()).decode()
+            return "error", _error(error)
+
+
+def _error(error: EaselError) -> str:
+    return orjson.dumps(error.as_json()).decode()
 
 
 def _data_url(pictures: NDArray[np.uint8]) -> str:

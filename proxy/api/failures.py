@@ -1,16 +1,17 @@
 """Every failure as the one JSON shape of errors."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from http import HTTPStatus
 from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
+from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from proxy.api.parameters import allowed
+from proxy.api.parameters import Parameters, allowed
 from proxy.errors import EaselError, InvalidParametersError
 
 _SHOWN_CHARACTERS = 200
@@ -26,6 +27,13 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
+def invalid_parameters(
+    problems: Iterable[Mapping[str, Any]], model: type[BaseModel] = Parameters
+) -> InvalidParametersError:
+    """Pydantic's problems with a model's fields, in the words of the API."""
+    return InvalidParametersError.several([_problem(problem, model) for problem in problems])
+
+
 def _answer(status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
     return Response(orjson.dumps(error.as_json()), status, headers, "application/json")
 
@@ -37,7 +45,7 @@ async def _easel_error(_: Request, error: Exception) -> Response:
 
 async def _invalid(_: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the type it is registered for
-    invalid = InvalidParametersError.several([_problem(problem) for problem in error.errors()])
+    invalid = invalid_parameters(error.errors())
     return _answer(invalid.status, invalid)
 
 
@@ -54,13 +62,13 @@ async def _bug(_: Request, __: Exception) -> Response:
     return _answer(500, EaselError("the proxy made a mistake; its log says more"))
 
 
-def _problem(problem: Mapping[str, Any]) -> dict[str, object]:
+def _problem(problem: Mapping[str, Any], model: type[BaseModel]) -> dict[str, object]:
     """One of pydantic's problems: which parameter, what came, what is allowed."""
     location = [part for part in problem["loc"] if part not in ("query", "body")]
     if not location or problem["type"] == "json_invalid":
         return {"parameter": "body", "received": _shown(problem["input"]), "allowed": _BODY}
     received = None if problem["type"] == "missing" else _shown(problem["input"])
-    return {"parameter": _shown(location[0]), "received": received, "allowed": allowed(str(location[0]))}
+    return {"parameter": _shown(location[0]), "received": received, "allowed": allowed(str(location[0]), model)}
 
 
 def _shown(value: object) -> object:

@@ -67,14 +67,14 @@ class Parameters(BaseModel):
     )
 
     def order(self) -> Order:
-        """The same as the service reads it."""
-        return Order(**dict(self))
+        """The same as the service reads it, without what subclasses add."""
+        return Order(**{name: getattr(self, name) for name in Parameters.model_fields})
 
 
-def allowed(parameter: str) -> str:
-    """What is allowed for the parameter, in words; for an unknown one, which parameters there are."""
-    field = Parameters.model_fields.get(parameter)
-    return str(field.description) if field else f"one of the parameters {', '.join(Parameters.model_fields)}"
+def allowed(parameter: str, model: type[BaseModel] = Parameters) -> str:
+    """What the model allows for the parameter, in words; for an unknown one, which parameters there are."""
+    field = model.model_fields.get(parameter)
+    return str(field.description) if field else f"one of the parameters {', '.join(model.model_fields)}"
 
 
 def described() -> dict[str, ParameterEntry]:

@@ -2,10 +2,10 @@
 
 import pytest
 
-from proxy.pace import MOST_STEPS_PER_CALL, SECONDS_PER_CALL, FixedPace, LearnedPace
+from proxy.pace import MOST_STEPS_PER_CALL, SECONDS_PER_CALL, CappedPace, FixedPace, LearnedPace, Pace
 
 
-def calls(pace: LearnedPace, steps: int, seconds_per_step: float, rows: int = 1) -> list[int]:
+def calls(pace: Pace, steps: int, seconds_per_step: float, rows: int = 1) -> list[int]:
     """The steps of each call of a picture on a server of that speed."""
     taken = []
     while sum(taken) < steps:
@@ -66,3 +66,15 @@ def test_a_server_that_came_back_slower_is_learned_anew() -> None:
     assert pace.steps(1, 20) == 20
     pace.failed(rows=1)
     assert calls(pace, 20, 12.0) == [1] * 20
+
+
+def test_a_capped_pace_stops_where_it_is_looked_at() -> None:
+    """Calls are as long as the other pace wants them, none goes past the next fourth step, and the other learns."""
+    assert calls(CappedPace(FixedPace(3), 4, 11), 11, 0.01) == [3, 1, 3, 1, 3]
+    assert calls(CappedPace(FixedPace(25), 4, 11), 11, 0.01) == [4, 4, 3]
+    learned = LearnedPace()
+    assert calls(CappedPace(learned, 4, 11), 11, 0.08) == [1, 3, 2, 2, 3]
+    assert learned.steps(1, 11) == 3
+    pace = CappedPace(learned, 4, 11)
+    pace.failed(1)
+    assert learned.steps(1, 11) == 1

@@ -119,6 +119,22 @@ async def test_the_documentation_has_every_route_and_the_shape_of_errors(client:
     assert "image/webp" in api["paths"]["/generate"]["get"]["responses"]["200"]["content"]
 
 
+async def test_the_documentation_shows_how_to_watch_and_cancel(client: httpx.AsyncClient) -> None:
+    """Events take all that /generate takes and previews; what can go wrong has the shape of all errors."""
+    paths = (await client.get("/openapi.json")).json()["paths"]
+    watched, plain = (
+        {entry["name"] for entry in paths[path]["get"]["parameters"] if entry["in"] == "query"}
+        for path in ("/generate/events", "/generate")
+    )
+    assert watched - plain == {"preview_steps"}
+    assert plain < watched
+    assert "text/event-stream" in paths["/generate/events"]["get"]["responses"]["200"]["content"]
+    for path, status in (("/generate/events", "422"), ("/generate/events", "503"), ("/generate/cancel", "404")):
+        content = paths[path]["get"]["responses"][status]["content"]
+        (schema,) = [value["schema"] for value in content.values()]
+        assert schema == {"$ref": "#/components/schemas/Error"}
+
+
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_health_is_one_word(connect: Connect, path: str) -> None:
     async with connect() as client:

@@ -1,12 +1,7 @@
 """python -m proxy as a process of its own, over a real socket."""
 
 import contextlib
-import os
 import re
-import signal
-import socket
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -16,10 +11,10 @@ import httpx
 import psutil
 import pytest
 
+from tests.proxy.event_stream import slow, until, watching
 from tests.proxy.fake_model_server import FakeModelServer, running
+from tests.proxy.proxy_process import START_SECONDS, running_proxy
 
-ROOT = Path(__file__).parents[2]
-START_SECONDS = 60
 LARGEST_RESIDENT_KILOBYTES = 150_000
 
 
@@ -34,51 +29,11 @@ def model_server(fake: FakeModelServer) -> Iterator[str]:
         yield server.url
 
 
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port: int = probe.getsockname()[1]
-        return port
-
-
-def wait_until_healthy(url: str, process: subprocess.Popen[str]) -> None:
-    deadline = time.monotonic() + START_SECONDS
-    while time.monotonic() < deadline and process.poll() is None:
-        try:
-            if httpx.get(f"{url}/healthz").is_success:
-                return
-        except httpx.TransportError:
-            time.sleep(0.1)
-    raise TimeoutError(f"no answer from {url}")
-
-
 def resident_kilobytes(pid: int) -> int:
     status = Path(f"/proc/{pid}/status").read_text()
     found = re.search(r"VmRSS:\s+(\d+) kB", status)
     assert found
     return int(found[1])
-
-
-@contextlib.contextmanager
-def running_proxy(model_server: str, *options: str, workers: int = 1) -> Iterator[tuple[str, int, list[str]]]:
-    """The proxy's address, its process and the lines it logs, which are complete after the block."""
-    port = free_port()
-    settings = {"EASEL_MODEL_SERVER_URLS": model_server, "EASEL_PORT": str(port), "EASEL_WORKERS": str(workers)}
-    environment = {**os.environ, **settings}
-    command = [sys.executable, *options, "-m", "proxy"]
-    with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
-    ) as process:
-        log: list[str] = []
-        reader = threading.Thread(target=lambda: log.extend(process.stderr or []))
-        reader.start()
-        try:
-            wait_until_healthy(f"http://127.0.0.1:{port}", process)
-            yield f"http://127.0.0.1:{port}", process.pid, log
-        finally:
-            process.send_signal(signal.SIGTERM)
-            process.wait(START_SECONDS)
-            reader.join()
 
 
 def test_it_draws_stays_small_never_imports_tensorflow_and_stops_cleanly(model_server: str) -> None:
@@ -143,3 +98,20 @@ def test_a_client_that_hangs_up_stops_the_work(model_server: str, fake: FakeMode
         fake.override = lambda _method, _path: None
         assert httpx.get(f"{url}/generate", params={"caption": "a"}, timeout=60).status_code == 200
     assert not any("Traceback" in line for line in log)
+
+
+def test_a_watched_job_ends_with_the_proxy(model_server: str, fake: FakeModelServer) -> None:
+    """SIGTERM ends a proxy whose events somebody reads, within its grace, and no work goes on."""
+    slow(fake, 0.2)
+    with running_proxy(model_server) as (url, pid, log), watching(url, steps=150, steps_per_call=1) as events:
+        until(events, "progress")
+        start = time.monotonic()
+        psutil.Process(pid).terminate()
+        with contextlib.suppress(httpx.RemoteProtocolError):
+            list(events)
+        assert time.monotonic() - start < 8
+    assert any("Application shutdown complete" in line for line in log)
+    assert not any("never retrieved" in line or "was destroyed" in line for line in log)
+    made = len(fake.calls)
+    time.sleep(0.5)
+    assert len(fake.calls) == made < 60

@@ -1,0 +1,57 @@
+"""A proxy in a process of its own, over a real socket."""
+
+import contextlib
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+
+ROOT = Path(__file__).parents[2]
+START_SECONDS = 60
+
+
+def free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port: int = probe.getsockname()[1]
+        return port
+
+
+def wait_until_healthy(url: str, process: subprocess.Popen[str]) -> None:
+    deadline = time.monotonic() + START_SECONDS
+    while time.monotonic() < deadline and process.poll() is None:
+        try:
+            if httpx.get(f"{url}/healthz").is_success:
+                return
+        except httpx.TransportError:
+            time.sleep(0.1)
+    raise TimeoutError(f"no answer from {url}")
+
+
+@contextlib.contextmanager
+def running_proxy(model_server: str, *options: str, **settings: object) -> Iterator[tuple[str, int, list[str]]]:
+    """The proxy's address, its process and the lines it logs, which are complete after the block."""
+    port = free_port()
+    settings = {"model_server_urls": model_server, "port": port, **settings}
+    environment = os.environ | {f"EASEL_{name.upper()}": str(value) for name, value in settings.items()}
+    command = [sys.executable, *options, "-m", "proxy"]
+    with subprocess.Popen(
+        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    ) as process:
+        log: list[str] = []
+        reader = threading.Thread(target=lambda: log.extend(process.stderr or []))
+        reader.start()
+        try:
+            wait_until_healthy(f"http://127.0.0.1:{port}", process)
+            yield f"http://127.0.0.1:{port}", process.pid, log
+        finally:
+            process.send_signal(signal.SIGTERM)
+            process.wait(START_SECONDS)
+            reader.join()

@@ -1,0 +1,289 @@
+"""A picture is watched while it is drawn, over a real proxy process."""
+
+import io
+import time
+from base64 import b64decode
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
+from typing import Any
+
+import httpx
+import pytest
+from PIL import Image
+
+from tests.proxy.event_stream import Gate, calls, slow, until, watch, watching
+from tests.proxy.fake_model_server import PIXELS, FakeModelServer, running
+from tests.proxy.proxy_process import running_proxy
+
+LEFT_SECONDS = 5.0
+REFUSED: list[tuple[dict[str, Any], str, str]] = [
+    ({"preview_steps": -1}, "preview_steps", "steps from one preview to the next, a whole number from 0"),
+    ({"steps": 0}, "steps", "a whole number from 1 to 150"),
+    ({"steps": [3, 4]}, "steps", "given once"),
+    ({"colour": "red"}, "colour", "one of the parameters caption, "),
+    ({"colour": "red"}, "colour", ", preview_steps"),
+    ({"family": "sd-v9"}, "family", "one of emoji"),
+    ({"width": 7}, "width", "a size of family emoji"),
+]
+
+
+@pytest.fixture(scope="module")
+def proxy() -> Iterator[tuple[str, FakeModelServer]]:
+    """A proxy that draws one request at a time, and its model server."""
+    fake = FakeModelServer()
+    with running(fake) as server:
+        with running_proxy(server.url, concurrent_requests=1) as (url, _, log):
+            yield url, fake
+        assert not any("Traceback" in line for line in log), log
+
+
+@pytest.fixture
+def fake(proxy: tuple[str, FakeModelServer]) -> Iterator[FakeModelServer]:
+    proxy[1].calls.clear()
+    yield proxy[1]
+    proxy[1].override = lambda _method, _path: None
+
+
+@pytest.fixture
+def url(proxy: tuple[str, FakeModelServer], fake: FakeModelServer) -> str:
+    return proxy[0]
+
+
+def test_a_picture_is_watched_and_is_what_post_answers(url: str) -> None:
+    """The steps with the time that is left, and the result, each numbered; then the stream ends."""
+    asked = {"steps": 6, "seed": 7, "n": 2, "steps_per_call": 1}
+    events = watch(url, **asked)
+    assert [event.name for event in events] == [*["progress"] * (len(events) - 1), "result"]
+    steps = [event.data["step"] for event in events[:-1]]
+    assert steps == sorted(steps)
+    assert set(steps) >= {0, 6}
+    assert {event.data["steps"] for event in events[:-1]} == {6}
+    assert all(event.data["preview"] is None for event in events[:-1])
+    assert all(event.data["seconds_left"] is None for event in events[:-1] if event.data["step"] == 0)
+    assert all(event.data["seconds_left"] >= 0 for event in events[:-1] if event.data["step"])
+    jobs, numbers = zip(*(event.id.split(".") for event in events), strict=True)
+    assert set(jobs) == {event.data["job"] for event in events[:-1]}
+    assert [int(number) for number in numbers] == sorted({int(number) for number in numbers})
+    drawn, posted = events[-1].data, httpx.post(f"{url}/generate", json={"caption": "red heart", **asked}).json()
+    del drawn["seconds"], posted["seconds"]
+    assert drawn == posted
+
+
+def test_the_seconds_left_come_true(url: str, fake: FakeModelServer) -> None:
+    slow(fake, 0.2)
+    with watching(url, steps=10, steps_per_call=1) as events:
+        half = next(event for event in events if event.name == "progress" and event.data["step"] == 5)
+        start = time.monotonic()
+        until(events, "result")
+    assert half.data["seconds_left"] == pytest.approx(time.monotonic() - start, rel=0.3)
+
+
+@pytest.mark.parametrize(("n", "size"), [(1, (PIXELS, PIXELS)), (3, (2 * PIXELS, 2 * PIXELS))])
+def test_previews_come_as_often_as_asked_and_change(
+    url: str, fake: FakeModelServer, n: int, size: tuple[int, int]
+) -> None:
+    """As JPEG, of the size of the pictures' grid; other events have none."""
+    slow(fake, 0.1)
+    events = watch(url, steps=11, preview_steps=4, steps_per_call=3, n=n)
+    shown = {event.data["step"]: event.data["preview"] for event in events if event.name == "progress"}
+    assert [step for step, preview in shown.items() if preview] == [4, 8]
+    previews = []
+    for preview in (shown[4], shown[8]):
+        head, _, encoded = preview.partition(",")
+        assert head == "data:image/jpeg;base64"
+        with Image.open(io.BytesIO(b64decode(encoded))) as picture:
+            assert (picture.format, picture.size) == ("JPEG", size)
+            previews.append(picture.tobytes())
+    assert previews[0] != previews[1]
+
+
+def test_who_waits_sees_the_line_get_shorter(url: str, fake: FakeModelServer) -> None:
+    """Of three requests, the last is second and then first in line, and each is drawn."""
+    gate = Gate(fake)
+    with ExitStack() as stack:
+        streams = []
+        for position in (0, 1, 2):
+            events = stack.enter_context(watching(url, steps=1, seed=position))
+            streams.append(events)
+            if position:
+                assert next(events).data["position"] == position
+            else:
+                until(events, "progress")
+        gate.let(1)
+        until(streams[0], "result")
+        last = next(event for event in streams[2] if event.data["position"] != 2)
+        assert (last.name, last.data["position"]) == ("queued", 1)
+        gate.let()
+        for position in (1, 2):
+            assert until(streams[position], "result").data["pictures"][0]["seed"] == position
+
+
+def test_who_comes_back_gets_the_same_job_where_it_is_now(url: str, fake: FakeModelServer) -> None:
+    """Nothing is drawn twice, and the first event is the newest state."""
+    gate = Gate(fake)
+    with watching(url, steps=6, steps_per_call=1) as events:
+        seen = until(events, "progress")
+        gate.let(3)
+        while seen.data["step"] < 1:
+            seen = until(events, "progress")
+    time.sleep(1)  # steps 2 and 3 pass while nobody watches
+    with watching(url, seen.id, steps=6, steps_per_call=1) as events:
+        newest = next(events)
+        assert (newest.name, newest.data["job"], newest.data["step"]) == ("progress", seen.data["job"], 3)
+    with watching(url, newest.id, steps=6, steps_per_call=1) as events:
+        gate.let(1)
+        assert next(events).data["step"] == 4
+        gate.let()
+        result = until(events, "result")
+    assert calls(fake, "diffusion_model") == 6
+    assert calls(fake, "decoder") == 1
+    assert watch(url, newest.id) == [result]
+
+
+def test_who_has_seen_all_or_asks_for_what_is_forgotten_is_told_to_stay_away(url: str, fake: FakeModelServer) -> None:
+    """204 ends a browser's attempts; nothing is drawn for it."""
+    seen = watch(url, steps=1)[-1]
+    fake.calls.clear()
+    for event_id in (seen.id, "forgotten.3", "nonsense", ""):
+        answer = httpx.get(
+            f"{url}/generate/events", params={"caption": "red heart"}, headers={"Last-Event-ID": event_id}
+        )
+        assert (answer.status_code, answer.content) == (204, b"")
+    assert fake.calls == []
+
+
+@pytest.mark.parametrize(("asked", "parameter", "allowed"), REFUSED)
+def test_what_is_not_allowed_is_told_in_each_client_s_way(
+    url: str, fake: FakeModelServer, asked: dict[str, Any], parameter: str, allowed: str
+) -> None:
+    """422 as everywhere; an EventSource cannot read that, and gets it as one event, once."""
+    query = {"caption": "red heart", **asked}
+    answer = httpx.get(f"{url}/generate/events", params=query)
+    assert answer.status_code == 422
+    (detail,) = answer.json()["error"]["details"]
+    assert detail["parameter"] == parameter
+    assert allowed in detail["allowed"]
+    (event,) = watch(url, **asked)
+    assert (event.name, event.data) == ("error", answer.json())
+    headers = {"Accept": "text/event-stream", "Last-Event-ID": event.id}
+    assert httpx.get(f"{url}/generate/events", params=query, headers=headers).status_code == 204
+    assert calls(fake, "diffusion_model") == 0
+
+
+def test_other_routes_do_not_speak_of_the_parameters_of_events(url: str) -> None:
+    answer = httpx.get(f"{url}/generate", params={"caption": "red heart", "preview_steps": 5})
+    assert answer.status_code == 422
+    (detail,) = answer.json()["error"]["details"]
+    assert detail["parameter"] == "preview_steps"
+    assert "preview_steps" not in detail["allowed"]
+
+
+def test_cancelling_ends_the_work_within_a_call(url: str, fake: FakeModelServer) -> None:
+    """Not even the preview that was due is decoded; who watches is told, and cancelling again changes nothing."""
+    gate = Gate(fake)
+    with watching(url, steps=9, steps_per_call=1, preview_steps=1) as events:
+        job = until(events, "progress").data["job"]
+        while not calls(fake, "diffusion_model"):
+            time.sleep(0.01)
+        assert httpx.get(f"{url}/generate/cancel", params={"job": job}).json() == {"job": job}
+        gate.let()
+        error = until(events, "error")
+        assert list(events) == []
+    assert error.data["error"]["type"] == "abandoned"
+    assert calls(fake, "diffusion_model") == 1
+    assert calls(fake, "decoder") == 0
+    assert httpx.get(f"{url}/generate/cancel", params={"job": job}).status_code == 200
+
+
+def test_cancelling_while_a_preview_is_decoded_begins_no_step(url: str, fake: FakeModelServer) -> None:
+    def cancelled_by_decoding(_method: str, path: str) -> None:
+        if path.endswith("decoder:predict"):
+            httpx.get(f"{url}/generate/cancel", params={"job": job})
+
+    with watching(url, steps=9, steps_per_call=1, preview_steps=1) as events:
+        job = next(events).data["job"]
+        fake.override = cancelled_by_decoding
+        assert until(events, "error").data["error"]["type"] == "abandoned"
+    assert calls(fake, "decoder") == 1
+    assert calls(fake, "diffusion_model") < 9
+
+
+def test_cancelling_leaves_the_line(url: str, fake: FakeModelServer) -> None:
+    gate = Gate(fake)
+    with watching(url, steps=1) as first, watching(url, steps=1) as second:
+        until(first, "progress")
+        httpx.get(f"{url}/generate/cancel", params={"job": next(second).data["job"]})
+        assert until(second, "error").data["error"]["type"] == "abandoned"
+        gate.let()
+        until(first, "result")
+    assert calls(fake, "diffusion_model") == 1
+
+
+@pytest.mark.parametrize("job", ["forgotten", ""])
+def test_a_job_that_there_is_not_cannot_be_cancelled(url: str, job: str) -> None:
+    answer = httpx.get(f"{url}/generate/cancel", params={"job": job} if job else {})
+    assert answer.status_code == 404
+    assert answer.json()["error"]["type"] == "unknown_job"
+    assert repr(job) in answer.json()["error"]["message"]
+
+
+def test_the_work_ends_when_nobody_has_watched_for_a_while(url: str, fake: FakeModelServer) -> None:
+    """It goes on for the seconds in which a browser would come back, and then ends; the next request is drawn."""
+    slow(fake, 0.25)
+    with watching(url, steps=150, steps_per_call=1) as events:
+        left = until(events, "progress")
+    start = time.monotonic()
+    httpx.get(f"{url}/generate", params={"caption": "blue car", "steps": 1}, timeout=60).raise_for_status()
+    assert LEFT_SECONDS - 0.5 < time.monotonic() - start < LEFT_SECONDS + 3
+    assert watch(url, left.id)[-1].data["error"]["type"] == "abandoned"
+
+
+def test_who_leaves_the_line_makes_room(url: str, fake: FakeModelServer) -> None:
+    """Seconds after the second has hung up, the third is next, and nothing is drawn for the second."""
+    gate = Gate(fake)
+    with watching(url, steps=1, seed=0) as first:
+        until(first, "progress")
+        with watching(url, steps=1, seed=1) as second:
+            assert next(second).data["position"] == 1
+            third = watching(url, steps=1, seed=2)
+            events = third.__enter__()
+            assert next(events).data["position"] == 2
+        assert next(events).data["position"] == 1
+        gate.let()
+        until(first, "result")
+        until(events, "result")
+        third.__exit__(None, None, None)
+    assert calls(fake, "diffusion_model") == 2
+
+
+@pytest.mark.parametrize("network", ["text_encoder", "diffusion_model", "decoder"])
+def test_a_failed_job_says_what_post_says(url: str, fake: FakeModelServer, network: str) -> None:
+    failure = (500, b'{"error": "out of memory"}')
+    fake.override = lambda _, path: failure if path.endswith(f"{network}:predict") else None
+    caption = f"a caption that only the {network} spoils"
+    posted = httpx.post(f"{url}/generate", json={"caption": caption})
+    assert posted.status_code >= 500
+    event = watch(url, caption=caption)[-1]
+    assert (event.name, event.data) == ("error", posted.json())
+
+
+def test_a_model_that_is_away_is_told_as_an_event(url: str, fake: FakeModelServer) -> None:
+    del fake.models["emoji_decoder"]
+    fake.versions["emoji_text_encoder"] = "2"
+    try:
+        time.sleep(5)  # until the proxy looks again
+        (event,) = watch(url)
+        assert event.name == "error"
+        assert "emoji_decoder" in event.data["error"]["message"]
+        answer = httpx.get(f"{url}/generate/events", params={"caption": "red heart"})
+        assert (answer.status_code, answer.json()) == (503, event.data)
+    finally:
+        fake.models = FakeModelServer().models
+
+
+def test_many_watch_at_once(url: str) -> None:
+    """Thirty requests, one drawn at a time, each with its own result."""
+    with ThreadPoolExecutor(30) as pool:
+        results = list(pool.map(lambda seed: watch(url, steps=2, seed=seed)[-1], range(30)))
+    assert [result.data["pictures"][0]["seed"] for result in results] == list(range(30))

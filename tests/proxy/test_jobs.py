@@ -1,0 +1,81 @@
+"""Jobs outside of HTTP: their end, and the end of the proxy."""
+
+import asyncio
+import logging
+
+import httpx
+import pytest
+
+from proxy.app import create_app
+from proxy.errors import EaselError
+from proxy.jobs import Failed, Finished, Jobs, Progressed
+from proxy.pictures import Format
+from proxy.service import Order, Result, Service
+from proxy.settings import Settings
+from tests.proxy.fake_model_server import FakeModelServer
+
+ORDER = Order("red heart", "", 3, 7.5, 1, "euler", 1, None, None, Format.PNG, None, 1)
+
+
+async def test_no_task_outlives_the_proxy(fake: FakeModelServer) -> None:
+    """One job is inside of a call, another waits in line."""
+    called = asyncio.Event()
+
+    async def hang(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("diffusion_model:predict"):
+            called.set()
+            await asyncio.Event().wait()
+        return httpx.Response(200, content=fake.answer(request.method, request.url.path, request.content)[1])
+
+    app = create_app(Settings(concurrent_requests=1), httpx.MockTransport(hang))
+    async with app.router.lifespan_context(app):
+        app.state.jobs.start(ORDER)
+        await called.wait()
+        waiting = app.state.jobs.start(ORDER)
+        await anext(waiting.states())
+        assert len(asyncio.all_tasks()) > 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
+async def test_a_job_is_forgotten_a_while_after_its_end(fake: FakeModelServer) -> None:
+    """Not before, and whoever watches it still gets its end."""
+    app = create_app(Settings(), fake.transport())
+    async with app.router.lifespan_context(app):
+        jobs = Jobs(app.state.service, kept_seconds=0.2)
+        job = jobs.start(ORDER)
+        states = [state async for _, state in job.states()]
+        assert isinstance(states[0], Progressed)
+        assert isinstance(states[-1], Finished)
+        assert jobs.find(job.id) is job
+        await asyncio.sleep(0.3)
+        assert jobs.find(job.id) is None
+        assert [state async for _, state in job.states()] == states[-1:]
+
+
+async def test_a_job_that_nobody_ever_watches_ends(fake: FakeModelServer) -> None:
+    """As when the client has hung up before the first event."""
+    app = create_app(Settings(), fake.transport())
+    async with app.router.lifespan_context(app):
+        job = Jobs(app.state.service, left_seconds=0).start(ORDER)
+        await asyncio.sleep(0.5)
+        assert isinstance(job.state, Failed)
+    assert not [path for _, path, _ in fake.calls if path.endswith(":predict")]
+
+
+async def test_a_mistake_of_the_proxy_ends_the_job_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:
+    """The watcher is not told what it was."""
+
+    class Mistaken(Service):
+        def __init__(self) -> None:
+            """Without anything to draw with."""
+
+        async def draw(self, order: Order, watcher: object) -> Result:
+            raise ZeroDivisionError("secret")
+
+    with caplog.at_level(logging.ERROR):
+        job = Jobs(Mistaken()).start(ORDER)
+        ((_, state),) = [numbered async for numbered in job.states()]
+    assert isinstance(state, Failed)
+    assert type(state.error) is EaselError
+    assert "secret" not in str(state.error)
+    assert "ZeroDivisionError: secret" in caplog.text
