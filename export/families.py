@@ -102,7 +102,7 @@ _FAMILIES = (
         size_multiple=0,
         weights=("bundled", "random"),
         licence="Apache License 2.0 (trained on the pictures of Noto Emoji)",
-        examples=("red heart", "a smiling cat", "purple umbrella", "blue car", "pizza", "green apple", "rocket"),
+        examples=("red heart", "rocket", "purple umbrella", "ghost", "pizza", "sunflower", "green apple"),
     ),
     Family(
         name="sd-v1",

@@ -63,6 +63,7 @@ function begin() {
   byId("bar").removeAttribute("value");
   byId("work").hidden = false;
   show({ text: "Sent" });
+  byId("work").scrollIntoView({ block: "nearest" });
   say("Drawing.");
   swap(byId("draw"), byId("cancel"));
 }

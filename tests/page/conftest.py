@@ -45,7 +45,7 @@ def face(stack: Stack, browser: Browser) -> Iterator[Face]:
     context.grant_permissions(["clipboard-read", "clipboard-write"], origin=stack.url)
     page = context.new_page()
     face = Face(page, stack.url)
-    page.on("request", face.requests.append)
+    page.on("request", lambda request: face.requests.append(request))
     page.on("console", lambda message: _note(face, message))
     page.on("pageerror", lambda error: face.complaints.append(str(error)))
     yield face
