@@ -33,10 +33,10 @@ function table(caption, heads, rows) {
   const body = rows.map(([first, ...others]) => make("tr", {},
     make("th", { scope: "row" }, make("code", { textContent: first })),
     ...others.map((text) => make("td", { textContent: text ?? "" }))));
-  const region = make("div", { className: "scroll", tabIndex: 0, role: "region" },
+  const group = make("div", { className: "scroll", tabIndex: 0, role: "group" },
     make("table", {}, make("caption", { textContent: caption }), make("thead", {}, head), make("tbody", {}, ...body)));
-  region.setAttribute("aria-label", caption);
-  return region;
+  group.setAttribute("aria-label", caption);
+  return group;
 }
 
 function fields(caption, list) {

@@ -14,6 +14,7 @@ from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_pla
 from local.stack import Stack, running_stack
 from tests.page.face import Face
 
+MONITORING = Path("serving_models/monitoring.config").resolve()
 CHROMIUM = "/usr/bin/chromium"
 AXE_CORE = "axe-core@4.14.1"
 
@@ -28,7 +29,8 @@ def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture(scope="session")
 def stack(models: Path) -> Iterator[Stack]:
-    with running_stack(models) as running:
+    # Without it the model server counts no calls.
+    with running_stack(models, model_server_flags=[f"--monitoring_config_file={MONITORING}"]) as running:
         yield running
 
 

@@ -21,7 +21,7 @@ class Face:
         """Go to the page and wait until its form is there."""
         self.page.goto(self.url + path)
         if path == "/":
-            expect(self.page.locator("#controls")).to_be_enabled()
+            expect(self.page.locator("#caption")).to_be_enabled()
 
     @property
     def pictures(self) -> Locator:

@@ -112,5 +112,5 @@ def test_fields_have_the_servers_limits_and_defaults(page: Page, stack: Stack) -
         assert float(field.get_attribute("min") or "") == limits["minimum"]
         assert float(field.get_attribute("max") or "") == limits["maximum"]
         assert float(field.input_value()) == limits["default"]
-    assert page.locator("#sampler option").all_inner_texts() == catalogue["samplers"]
-    assert page.locator("#examples button").all_inner_texts() == catalogue["families"][0]["examples"]
+    assert page.locator("#sampler option").all_text_contents() == catalogue["samplers"]
+    assert page.locator("#examples button").all_text_contents() == catalogue["families"][0]["examples"]
