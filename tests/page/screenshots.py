@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import statistics
 import sys
+from io import BytesIO
 from pathlib import Path
 
+from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
 
 from local.stack import running_stack
@@ -80,7 +82,8 @@ def _progress_and_error(face: Face) -> None:
 
 
 def _shoot(page: Page, name: str) -> None:
-    page.screenshot(path=FOLDER / f"{name}.png", animations="disabled", caret="hide")
+    taken = page.screenshot(animations="disabled", caret="hide")
+    Image.open(BytesIO(taken)).convert("RGB").quantize(200).save(FOLDER / f"{name}.png", optimize=True)
 
 
 if __name__ == "__main__":
