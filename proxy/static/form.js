@@ -79,7 +79,9 @@ export class Form {
       field.setAttribute("aria-invalid", "true");
       if (byId("settings").contains(field)) byId("settings").open = true;
     }
-    byId("form").querySelector('[aria-invalid="true"]')?.focus();
+    const first = byId("form").querySelector('[aria-invalid="true"]');
+    first?.focus();
+    first?.closest(".field").scrollIntoView({ block: "nearest" }); // with what is said below it
     return isAtHome;
   }
 
