@@ -17,7 +17,7 @@ RUNTIME := export/requirements.txt model_server/requirements.txt proxy/requireme
 ROOMS := benchmarks export local model_server proxy training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve export evaluate bench bench-peers train test test-docker test-full lint format \
+.PHONY: help setup demo serve export evaluate bench bench-peers train test test-docker test-page test-full lint format \
 	requirements clean
 
 help: ## List the targets
@@ -75,10 +75,13 @@ train: $(VENV)/.development ## Train the emoji family's weights anew; resumes af
 
 NEEDS_PROMETHEUS := tests/model_server/test_prometheus.py
 test: $(VENV)/.development ## Run the tests
-	$(BIN)/python -m pytest tests --ignore=tests/full --ignore=tests/docker $(NEEDS_PROMETHEUS:%=--ignore=%) --cov --cov-report=term:skip-covered --cov-fail-under=95
+	$(BIN)/python -m pytest tests --ignore=tests/full --ignore=tests/docker --ignore=tests/page $(NEEDS_PROMETHEUS:%=--ignore=%) --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 test-docker: $(VENV)/.development ## Test images and stack on a Docker engine, and Prometheus (as root; minutes)
 	$(BIN)/python -m pytest tests/docker $(NEEDS_PROMETHEUS) --timeout=1800
+
+test-page: $(VENV)/.development ## Test the page in a browser (needs Debian's chromium, and npm)
+	$(BIN)/python -m pytest tests/page
 
 test-full: $(VENV)/.development ## Compare the full-size network with KerasCV (12 GB of memory, tens of minutes)
 	$(BIN)/python -m pytest tests/full -s

@@ -43,6 +43,7 @@ class Family:
         size_multiple: width and height of other sizes are multiples of this, in pixels; 0 if there is only one size.
         weights: the choices of `--weights` that this family has, the default first.
         licence: what the weights are licensed under, as printed by the export.
+        examples: captions that suit it; the text encoder's `describe` says them to whoever asks.
     """
 
     name: str
@@ -52,6 +53,7 @@ class Family:
     size_multiple: int
     weights: tuple[str, ...]
     licence: str
+    examples: tuple[str, ...]
 
     def check_sizes(self, sizes: tuple[PictureSize, ...]) -> None:
         """Raise `ChoiceError` unless every size is one that this family can make, and none comes twice."""
@@ -79,6 +81,14 @@ _SD_DECODER = Network(
     "ad350a65cc8bc4a80c8103367e039a3329b4231c2469a1093869a345f55b1962",
 )
 
+_SD_EXAMPLES = (
+    "a lighthouse on a cliff at sunset, oil painting",
+    "a photograph of a fox in the snow",
+    "a bowl of ramen, watercolor",
+    "a cosy cabin in a forest, studio lighting, highly detailed",
+    "an astronaut riding a horse on the moon",
+)
+
 _FAMILIES = (
     Family(
         name="emoji",
@@ -92,6 +102,7 @@ _FAMILIES = (
         size_multiple=0,
         weights=("bundled", "random"),
         licence="Apache License 2.0 (trained on the pictures of Noto Emoji)",
+        examples=("red heart", "rocket", "purple umbrella", "ghost", "pizza", "sunflower", "green apple"),
     ),
     Family(
         name="sd-v1",
@@ -115,6 +126,7 @@ _FAMILIES = (
         size_multiple=64,
         weights=("pretrained", "random"),
         licence="CreativeML Open RAIL-M",
+        examples=_SD_EXAMPLES,
     ),
     Family(
         name="sd-v2",
@@ -138,6 +150,7 @@ _FAMILIES = (
         size_multiple=64,
         weights=("pretrained", "random"),
         licence="CreativeML Open RAIL++-M",
+        examples=_SD_EXAMPLES,
     ),
 )
 

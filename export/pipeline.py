@@ -92,7 +92,7 @@ def _export_network(export: Export, network: Network, path: Path, bar: Any) -> E
     bar.set_description(f"{name}: build")
     model = weights.build(network, export.weights, export.sizes[0], export.precision)
     bar.update()
-    description = {
+    description: dict[str, Any] = {
         "family": export.family.name,
         "network": network.role,
         "parameters": int(model.count_params()),
@@ -101,6 +101,8 @@ def _export_network(export: Export, network: Network, path: Path, bar: Any) -> E
         "tensorflow": tf.__version__,
         "keras": keras.__version__,
     }
+    if network.role == TEXT_ENCODER:
+        description["examples"] = list(export.family.examples)
     expectations, requests = _probe(export, network, model, bar, name)
     bar.set_description(f"{name}: write")
     _write(export, network, model, path, description, requests)

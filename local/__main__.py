@@ -51,7 +51,7 @@ def demo(options: argparse.Namespace) -> int:
 def serve(options: argparse.Namespace) -> int:
     """Serve until Ctrl-C or until one of the processes ends."""
     with _stack(options, {}, proxy_port=options.port, model_server_port=options.model_server_port) as stack:
-        print(f"Easel is ready: {stack.url}/generate?caption=red+heart and {stack.url}/docs (Ctrl-C stops)", flush=True)
+        print(f"Easel is ready: {stack.url} and {stack.url}/docs (Ctrl-C stops)", flush=True)
         stack.wait()
     print("A process ended by itself; its log is above.", file=sys.stderr)
     return 1

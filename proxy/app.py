@@ -8,7 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from proxy import tokenizer
-from proxy.api import events, failures
+from proxy.api import events, failures, pages
 from proxy.api.limits import BodyLimit
 from proxy.api.routes import router
 from proxy.catalogue import Catalogue
@@ -52,9 +52,12 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
             stack.push_async_callback(app.state.jobs.close)
             yield
 
-    app = FastAPI(title="Easel", summary="A caption becomes a picture.", lifespan=lifespan)
+    app = FastAPI(
+        title="Easel", summary="A caption becomes a picture.", lifespan=lifespan, docs_url=None, redoc_url=None
+    )
     app.include_router(router)
     app.include_router(events.router)
+    pages.install(app)
     app.add_middleware(BodyLimit)
     failures.install(app)
     return app

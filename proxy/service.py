@@ -116,7 +116,8 @@ class Service:
         rows_per_call: int,
     ) -> None:
         self.catalogue = catalogue
-        self._server, self._tokenizer, self._contexts, self._queue = server, tokenizer, contexts, queue
+        self.tokenizer = tokenizer
+        self._server, self._contexts, self._queue = server, contexts, queue
         self._steps_per_call, self._rows_per_call = steps_per_call, rows_per_call
         self._learned: defaultdict[tuple[str, str, Size], LearnedPace] = defaultdict(LearnedPace)
 
@@ -126,7 +127,7 @@ class Service:
         Raises InvalidParametersError, ModelServerError, FamilyMisfitError, and what the watcher raises.
         """
         start = time.perf_counter()
-        caption, negative_caption = self._tokenizer(order.caption), self._tokenizer(order.negative_caption)
+        caption, negative_caption = self.tokenizer(order.caption), self.tokenizer(order.negative_caption)
         family, size = await self.choose(order)
         seed = secrets.randbelow(DISTINCT_SEEDS) if order.seed is None else order.seed
         steps_per_call = order.steps_per_call or self._steps_per_call

@@ -32,10 +32,12 @@ class Tokens:
 
     values: (77,) int32: 49406, at most 75 content tokens, then 49407 to the end.
     dropped: the end of the cleaned caption that did not fit, empty if all of it did.
+    count: of the content tokens.
     """
 
     values: NDArray[np.int32]
     dropped: str
+    count: int
 
 
 @functools.cache
@@ -69,7 +71,7 @@ class Tokenizer:
         values = np.full(LENGTH, END, np.int32)
         values[0] = START
         values[1 : 1 + len(content)] = content
-        return Tokens(values, text[end:])
+        return Tokens(values, text[end:], len(content))
 
     def _content(self, text: str) -> tuple[list[int], int]:
         """The content tokens that fit, and the position in `text` of the first character that did not fit whole."""

@@ -73,7 +73,26 @@ class FamilyEntry(BaseModel):
     context_width: int
     sizes: list[SizeEntry]
     parameters: int | None = Field(description="of all networks together, if all of them say")
+    examples: list[str] = Field(description="captions that suit it, if it says any")
     networks: dict[str, Network]
+
+
+class ParameterEntry(BaseModel):
+    """What a parameter of /generate may be. `minimum` and `maximum` are those of numbers."""
+
+    type: str
+    minimum: int | float | None
+    maximum: int | float | None
+    default: str | int | float | None
+    description: str
+
+
+class Counted(BaseModel):
+    """The answer to GET /tokens."""
+
+    tokens: int = Field(description="that the networks read")
+    most: int
+    dropped: str = Field(description="the end of the caption that did not fit")
 
 
 class Catalogued(BaseModel):
@@ -82,6 +101,7 @@ class Catalogued(BaseModel):
     families: list[FamilyEntry]
     samplers: list[str]
     formats: list[str]
+    parameters: dict[str, ParameterEntry]
 
 
 class State(BaseModel):

@@ -1,10 +1,12 @@
 """The parameters of /generate, the same in a query string and in JSON, and what is allowed for each."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
 from starlette.requests import Request
 
+from proxy.api.answers import ParameterEntry
 from proxy.errors import InvalidParametersError
 from proxy.noise import LARGEST_SEED
 from proxy.pace import MOST_STEPS_PER_CALL
@@ -31,8 +33,11 @@ def _not_empty(caption: str) -> str:
     return caption
 
 
-Whole = Annotated[int, BeforeValidator(_not_boolean)]
-Real = Annotated[float, BeforeValidator(_not_boolean)]
+_NUMBER = BeforeValidator(_not_boolean)
+Whole = Annotated[int, _NUMBER]
+Real = Annotated[float, _NUMBER]
+# Limits come first where a parameter may be left open: otherwise pydantic does not say them in its schema.
+Side = Annotated[int, Field(ge=1, le=_LARGEST_SIZE), _NUMBER]
 Text = Annotated[str, Field(max_length=LONGEST_CAPTION)]
 
 
@@ -47,21 +52,17 @@ class Parameters(BaseModel):
     negative_caption: Text = Field("", description=f"text of at most {LONGEST_CAPTION} characters")
     steps: Whole = Field(15, ge=1, le=150, description="a whole number from 1 to 150")
     guidance_scale: Real = Field(7.5, ge=0, le=50, allow_inf_nan=False, description="a number from 0 to 50")
-    seed: Whole | None = Field(
-        None, ge=0, le=LARGEST_SEED, description=f"a whole number from 0 to {LARGEST_SEED}, or none for a random one"
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED), _NUMBER] | None = Field(
+        None, description=f"a whole number from 0 to {LARGEST_SEED}, or none for a random one"
     )
     sampler: Literal[tuple(SAMPLERS)] = Field("euler", description=f"one of {', '.join(SAMPLERS)}")  # type: ignore[valid-type]
     n: Whole = Field(1, ge=1, le=16, description="a whole number from 1 to 16")
-    width: Whole | None = Field(None, ge=1, le=_LARGEST_SIZE, description="the width of a size that GET /models lists")
-    height: Whole | None = Field(
-        None, ge=1, le=_LARGEST_SIZE, description="the height of a size that GET /models lists"
-    )
+    width: Side | None = Field(None, description="the width of a size that GET /models lists")
+    height: Side | None = Field(None, description="the height of a size that GET /models lists")
     format: Format = Field(Format.PNG, description=f"one of {', '.join(Format)}")
     family: str | None = Field(None, description="a family that GET /models lists")
-    steps_per_call: Whole | None = Field(
+    steps_per_call: Annotated[int, Field(ge=1, le=MOST_STEPS_PER_CALL), _NUMBER] | None = Field(
         None,
-        ge=1,
-        le=MOST_STEPS_PER_CALL,
         description=f"a whole number from 1 to {MOST_STEPS_PER_CALL}, or none for what takes a quarter of a second",
     )
 
@@ -74,6 +75,24 @@ def allowed(parameter: str, model: type[BaseModel] = Parameters) -> str:
     """What the model allows for the parameter, in words; for an unknown one, which parameters there are."""
     field = model.model_fields.get(parameter)
     return str(field.description) if field else f"one of the parameters {', '.join(model.model_fields)}"
+
+
+def described() -> dict[str, ParameterEntry]:
+    """What each parameter may be, as pydantic checks it."""
+    properties = Parameters.model_json_schema()["properties"]
+    return {name: _entry(schema) for name, schema in properties.items()}
+
+
+def _entry(schema: Mapping[str, Any]) -> ParameterEntry:
+    """A parameter that may be left open is one of two schemas, the second of them null."""
+    allowed = schema["anyOf"][0] if "anyOf" in schema else schema
+    return ParameterEntry(
+        type=allowed.get("type", "string"),
+        minimum=allowed.get("minimum"),
+        maximum=allowed.get("maximum"),
+        default=schema.get("default"),
+        description=schema["description"],
+    )
 
 
 def once(request: Request, query: Parameters) -> None:

@@ -1,20 +1,31 @@
 """The routes: pictures, models and health."""
 
 import asyncio
+from collections.abc import Mapping
 from typing import Annotated, Any
 from urllib.parse import quote
 
 import orjson
 from fastapi import APIRouter, Depends, Query, Request, Response
-from fastapi.responses import RedirectResponse
 
-from proxy.api.answers import Catalogued, Error, FamilyEntry, Generated, Network, SizeEntry, State, generated
-from proxy.api.parameters import Parameters, once
+from proxy.api.answers import (
+    Catalogued,
+    Counted,
+    Error,
+    FamilyEntry,
+    Generated,
+    Network,
+    SizeEntry,
+    State,
+    generated,
+)
+from proxy.api.parameters import Parameters, described, once
 from proxy.api.present import Present
 from proxy.families import NETWORKS, Family, model_name
 from proxy.pictures import Format
 from proxy.samplers import SAMPLERS
 from proxy.service import Result, Service
+from proxy.tokenizer import CONTENT_LENGTH
 
 # Servers and proxies on the way refuse a head of more than a few kilobytes; the JSON answer has the whole text.
 _HEADER_CHARACTERS = 200
@@ -67,7 +78,14 @@ async def post_generate(request: Request, service: Served, body: Parameters) -> 
 async def get_models(service: Served) -> Catalogued:
     """The families, and what the proxy learned about them from the model server."""
     families = [await _entry(service, family) for family in await service.catalogue.check_all()]
-    return Catalogued(families=families, samplers=list(SAMPLERS), formats=list(Format))
+    return Catalogued(families=families, samplers=list(SAMPLERS), formats=list(Format), parameters=described())
+
+
+@router.get("/tokens")
+async def get_tokens(service: Served, caption: str) -> Counted:
+    """How much of a caption the networks read."""
+    tokens = service.tokenizer(caption)
+    return Counted(tokens=tokens.count, most=CONTENT_LENGTH, dropped=tokens.dropped)
 
 
 @router.get("/healthz")
@@ -81,12 +99,6 @@ async def get_readyz(service: Served) -> State:
     """Whether every model of every family answers; if not, which ones do not."""
     await service.catalogue.check_all()
     return State(status="ready")
-
-
-@router.get("/", include_in_schema=False)
-async def get_root() -> RedirectResponse:
-    """To the documentation."""
-    return RedirectResponse("docs")
 
 
 def _headers(result: Result) -> dict[str, str]:
@@ -114,8 +126,15 @@ async def _entry(service: Service, family: Family) -> FamilyEntry:
             for size in family.sizes
         ],
         parameters=sum(whole) if len(whole) == len(counts) else None,
+        examples=_examples(descriptions[family.text_encoder]),
         networks={
             network: Network(model=model, version=family.versions[model], description=descriptions[model])
             for network, model in names.items()
         },
     )
+
+
+def _examples(description: Mapping[str, object]) -> list[str]:
+    """Captions that the text encoder says it knows; none if it was exported before it could say."""
+    examples = description.get("examples")
+    return [example for example in examples if isinstance(example, str)] if isinstance(examples, list) else []

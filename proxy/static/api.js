@@ -10,14 +10,15 @@ export class ApiError extends Error {
 }
 
 export const OFFLINE = new ApiError({ message: "The server cannot be reached.", type: "offline" });
+const LOST = new ApiError({ message: "The server has lost this picture. Please draw it again.", type: "lost" });
+const CANCELLED = new ApiError({ message: "Cancelled.", type: "cancelled" });
 
 /** The JSON at a path. Throws ApiError. */
-export async function get(path, parameters = {}, options = {}) {
+export async function get(path, parameters = {}) {
   let response;
   try {
-    response = await fetch(address(path, parameters), options);
-  } catch (problem) {
-    if (problem.name === "AbortError") throw problem;
+    response = await fetch(address(path, parameters));
+  } catch {
     throw OFFLINE;
   }
   const body = await response.json().catch(() => ({}));
@@ -28,47 +29,58 @@ export async function get(path, parameters = {}, options = {}) {
 /** A path with a query; what is empty or undefined is left out. */
 export function address(path, parameters) {
   const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "" && value !== null);
-  const query = new URLSearchParams(given);
-  return given.length ? `${path}?${query}` : path;
+  return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
 /**
  * Draw, and tell how it goes.
  *
- * on: functions `queued({position})`, `progress({step, steps, seconds_left, preview})`, `lost()` when the connection broke
- * and is made again.
+ * on: functions `queued({position})`, `progress({step, steps, seconds_left, preview})`, and `lost()` when the connection
+ * broke and is made again.
  * Returns `{result, cancel}`: a promise of the result, which rejects with ApiError, and a function that ends the work.
  */
 export function draw(parameters, on) {
   const events = new EventSource(address("generate/events", parameters));
+  const { promise: result, resolve, reject } = deferred();
   let job;
-  let settle;
-  const result = new Promise((resolve, reject) => { settle = { resolve, reject }; });
-  const read = (event) => {
+  let isCancelled = false;
+  const stop = () => {
+    events.close();
+    get("generate/cancel", { job }).catch(() => {}); // it may be over already
+  };
+  const listen = (name, act) => events.addEventListener(name, (event) => {
     const data = JSON.parse(event.data);
     job = data.job ?? job;
-    return data;
-  };
-  events.addEventListener("queued", (event) => on.queued(read(event)));
-  events.addEventListener("progress", (event) => on.progress(read(event)));
-  events.addEventListener("result", (event) => {
+    // Only now is it known what to cancel.
+    if (isCancelled) stop();
+    else act(data);
+  });
+  listen("queued", on.queued);
+  listen("progress", on.progress);
+  listen("result", (data) => {
     events.close();
-    settle.resolve(read(event));
+    resolve(data);
   });
   events.addEventListener("error", (event) => {
     if (event.data) {
       events.close();
-      settle.reject(new ApiError(JSON.parse(event.data).error));
+      reject(new ApiError(JSON.parse(event.data).error));
     } else if (events.readyState === EventSource.CLOSED) {
-      settle.reject(OFFLINE);
-    } else {
+      reject(job ? LOST : OFFLINE);
+    } else if (!isCancelled) {
       on.lost();
     }
   });
-  const cancel = async () => {
-    events.close();
-    settle.reject(new ApiError({ message: "Cancelled.", type: "cancelled" }));
-    if (job) await get("generate/cancel", { job }).catch(() => undefined);
+  const cancel = () => {
+    isCancelled = true;
+    reject(CANCELLED);
+    if (job) stop();
   };
   return { result, cancel };
+}
+
+function deferred() {
+  let settle;
+  const promise = new Promise((resolve, reject) => { settle = { resolve, reject }; });
+  return { promise, ...settle };
 }

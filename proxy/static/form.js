@@ -1,80 +1,88 @@
-// The form: its fields, limits and defaults are the server's own.
+// The form: its fields, limits, defaults and words are the server's own.
 
-import { get } from "./api.js";
+import { byId, make, words } from "./elements.js";
+import { Counter } from "./counter.js";
 
-const NUMBERS = { steps: "Steps", guidance_scale: "Guidance", seed: "Seed", n: "Pictures" };
-const CHOICES = { size: "Size", sampler: "Sampler", format: "Format" };
-const PATIENCE_MILLISECONDS = 250;
-
-const byId = (id) => document.getElementById(id);
+const NUMBERS = ["steps", "guidance_scale", "seed", "n"];
+const CHOICES = ["family", "size", "sampler", "format"];
+const TEXTS = ["caption", "negative_caption"];
+const TITLES = { guidance_scale: "Guidance", n: "Pictures" };
 
 export class Form {
   #catalogue;
-  #locked = false;
-  #counting;
+  #counters;
+  #isLocked = false;
 
   /** catalogue: the answer to GET /models. */
   constructor(catalogue) {
     this.#catalogue = catalogue;
-    const [family] = catalogue.families;
-    byId("family-line").textContent = `${family.name}: a caption becomes a picture`;
-    const rows = [
-      ...Object.entries(NUMBERS).map(([name, title]) => this.#number(name, title)),
-      ...Object.entries(CHOICES).map(([name, title]) => this.#choice(name, title, this.#options(name, family))),
-    ];
-    byId("numbers").replaceChildren(...rows);
-    byId("examples").replaceChildren(...(family.examples ?? []).map((caption) => this.#example(caption)));
-    byId("caption").addEventListener("input", () => this.#countSoon());
-    byId("caption").addEventListener("keydown", (event) => {
-      if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
-      event.preventDefault();
-      byId("form").requestSubmit();
-    });
+    const names = catalogue.families.map(({ name }) => name);
+    const options = { family: names, size: [], sampler: catalogue.samplers, format: catalogue.formats };
+    byId("fields").replaceChildren(
+      ...NUMBERS.map((name) => this.#number(name)),
+      ...CHOICES.map((name) => this.#choice(name, options[name])),
+    );
+    byId("family").closest(".field").hidden = names.length < 2;
+    byId("family").addEventListener("change", () => this.#suit());
+    byId("seed").after(...this.#seedButtons());
+    this.#counters = TEXTS.map((name) => new Counter(name));
+    this.#lock(false);
+    this.#suit();
+    for (const name of TEXTS) byId(name).addEventListener("keydown", (event) => this.#enter(event));
+  }
+
+  /** Let people in. */
+  open() {
     byId("controls").disabled = false;
     byId("caption").focus();
   }
 
   /** What is asked for, under the API's names. A seed that is not locked is drawn anew each time. */
   values() {
+    if (!this.#isLocked || byId("seed").value === "") this.#roll();
     const [width, height] = byId("size").value.split("x");
-    const values = { width, height };
-    for (const name of ["caption", "negative_caption", "steps", "guidance_scale", "n", "sampler", "format"]) {
-      values[name] = byId(name).value.trim();
-    }
-    if (!this.#locked || byId("seed").value === "") this.roll();
-    values.seed = byId("seed").value;
-    return values;
+    const names = [...TEXTS, ...NUMBERS, "sampler", "format", "family"];
+    return { ...Object.fromEntries(names.map((name) => [name, byId(name).value.trim()])), width, height };
+  }
+
+  /** Whether every field holds what the server allows; if not, each that does not says so, and the first has the focus. */
+  check() {
+    const wrong = NUMBERS.filter((name) => !byId(name).validity.valid);
+    if (!byId("caption").value.trim()) wrong.unshift("caption");
+    this.complain(wrong.map((name) => ({ parameter: name, received: byId(name).value || null, ...this.#allowed(name) })));
+    return !wrong.length;
   }
 
   /** Take parameters over into the fields; the seed is then locked. */
   take(parameters) {
-    for (const [name, value] of Object.entries(parameters)) {
-      const field = byId(name);
-      if (field && value !== null) field.value = value;
-    }
+    if (this.#catalogue.families.some(({ name }) => name === parameters.family)) byId("family").value = parameters.family;
+    this.#suit();
     byId("size").value = `${parameters.width}x${parameters.height}`;
+    for (const name of [...TEXTS, ...NUMBERS, "sampler", "format"]) byId(name).value = parameters[name] ?? "";
     this.#lock(true);
-    this.#countSoon();
+    for (const counter of this.#counters) counter.count();
+    byId("settings").open = true;
+    byId("caption").focus();
   }
 
-  /** A seed that nobody chose. */
-  roll() {
-    byId("seed").value = Math.floor(Math.random() * (this.#limits("seed").maximum + 1));
-  }
-
-  /** Put each problem next to the field that it is about. Returns those that have no field. */
+  /** Put each problem next to the field that it is about. Returns whether all of them had one. */
   complain(details) {
-    const homeless = [];
+    let isAtHome = true;
     for (const { parameter, received, allowed } of details) {
-      const field = ["width", "height"].includes(parameter) ? "size" : parameter;
-      const place = byId(`${field}-error`);
-      if (!place) homeless.push(`${parameter}: ${allowed}`);
-      else place.textContent = received === null ? `Needed: ${allowed}.` : `${received} does not work; it takes ${allowed}.`;
-      byId(field)?.setAttribute("aria-invalid", "true");
-      byId(field)?.closest("details")?.setAttribute("open", "");
+      const name = ["width", "height"].includes(parameter) ? "size" : parameter;
+      const [field, place] = [byId(name), byId(`${name}-error`)];
+      if (!place) {
+        isAtHome = false;
+        continue;
+      }
+      place.textContent = sentence(received, allowed);
+      field.setAttribute("aria-invalid", "true");
+      if (byId("settings").contains(field)) byId("settings").open = true;
     }
-    document.querySelector('[aria-invalid="true"]')?.focus();
-    return homeless;
+    const first = byId("form").querySelector('[aria-invalid="true"]');
+    first?.focus();
+    first?.closest(".field").scrollIntoView({ block: "nearest" }); // with what is said below it
+    return isAtHome;
   }
 
   /** Forget the problems. */
@@ -83,87 +91,94 @@ export class Form {
     for (const field of byId("form").querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   }
 
-  #limits(name) {
-    return this.#catalogue.parameters[name];
+  #allowed(name) {
+    return { allowed: this.#catalogue.parameters[name].description };
   }
 
-  #options(name, family) {
-    if (name === "size") return family.sizes.map(({ width, height }) => `${width}x${height}`);
-    return name === "sampler" ? this.#catalogue.samplers : this.#catalogue.formats;
+  #enter(event) {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
+    event.preventDefault();
+    byId("form").requestSubmit();
   }
 
-  #number(name, title) {
-    const { minimum, maximum, default: usual, type } = this.#limits(name);
-    const field = Object.assign(document.createElement("input"), {
-      id: name, name, type: "number", min: minimum, max: maximum, step: type === "integer" ? 1 : "any", inputMode: "decimal",
-    });
-    if (usual !== null) field.value = usual;
-    const row = this.#field(name, `${title}`, field);
-    if (name === "seed") row.append(...this.#seedButtons());
-    return row;
+  /** Show what the chosen family has. */
+  #suit() {
+    const family = this.#catalogue.families.find(({ name }) => name === byId("family").value);
+    const millions = family.parameters ? `, ${(family.parameters / 1e6).toPrecision(3)} million parameters` : "";
+    byId("family-line").textContent = family.name + millions;
+    byId("size").replaceChildren(...family.sizes.map(({ width, height }) => new Option(`${width} × ${height}`, `${width}x${height}`)));
+    byId("examples").replaceChildren(...(family.examples ?? []).map((caption) => this.#example(caption)));
   }
 
-  #choice(name, title, options) {
-    const field = Object.assign(document.createElement("select"), { id: name, name });
-    field.append(...options.map((option) => new Option(option.replace("x", " × ").replace("e ×", "ex"), option)));
-    const usual = this.#limits(name)?.default;
+  #number(name) {
+    const { minimum, maximum, default: usual, type, description } = this.#catalogue.parameters[name];
+    const step = type === "integer" ? 1 : "any";
+    const inputMode = type === "integer" ? "numeric" : "decimal";
+    const field = make("input", { id: name, name, type: "number", min: minimum, max: maximum, step, inputMode, title: description });
+    field.value = usual ?? "";
+    return this.#field(name, field);
+  }
+
+  #choice(name, options) {
+    const field = make("select", { id: name, name });
+    field.append(...options.map((option) => new Option(option, option)));
+    const usual = this.#catalogue.parameters[name]?.default;
     if (usual) field.value = usual;
-    return this.#field(name, title, field);
+    return this.#field(name, field);
   }
 
-  #field(name, title, field) {
-    const row = Object.assign(document.createElement("div"), { className: "field" });
-    const label = Object.assign(document.createElement("label"), { htmlFor: name, textContent: title });
-    const error = Object.assign(document.createElement("p"), { id: `${name}-error`, className: "error", role: "alert" });
+  #field(name, field) {
+    const error = make("p", { id: `${name}-error`, className: "error", role: "alert" });
     field.setAttribute("aria-describedby", error.id);
-    row.append(label, field, error);
-    return row;
+    const label = make("label", { htmlFor: name, textContent: TITLES[name] ?? words(name) });
+    return make("div", { className: "field" }, label, make("div", { className: "together" }, field), error);
   }
 
   #seedButtons() {
-    const dice = Object.assign(document.createElement("button"), { type: "button", id: "dice", textContent: "🎲" });
+    const dice = make("button", { type: "button", id: "new-seed", className: "plain", title: "Another seed, and keep it" }, icon("dice"));
     dice.setAttribute("aria-label", "Another seed");
-    dice.addEventListener("click", () => this.roll());
-    const lock = Object.assign(document.createElement("button"), { type: "button", id: "lock" });
-    lock.setAttribute("aria-label", "Keep this seed");
-    lock.addEventListener("click", () => this.#lock(!this.#locked));
-    queueMicrotask(() => {
-      this.#lock(false);
-      byId("seed").addEventListener("input", () => this.#lock(true));
+    dice.addEventListener("click", () => {
+      this.#roll();
+      this.#lock(true);
     });
+    const lock = make("button", { type: "button", id: "keep-seed", className: "plain", title: "Keep this seed" });
+    lock.setAttribute("aria-label", "Keep this seed");
+    lock.addEventListener("click", () => this.#lock(!this.#isLocked));
+    byId("seed").placeholder = "random";
+    byId("seed").addEventListener("input", () => this.#lock(byId("seed").value !== ""));
     return [dice, lock];
   }
 
-  #lock(locked) {
-    this.#locked = locked;
-    byId("lock").setAttribute("aria-pressed", locked);
-    byId("lock").textContent = locked ? "🔒" : "🔓";
+  #roll() {
+    byId("seed").value = Math.floor(Math.random() * (this.#catalogue.parameters.seed.maximum + 1));
+  }
+
+  #lock(isLocked) {
+    this.#isLocked = isLocked;
+    byId("keep-seed").setAttribute("aria-pressed", isLocked);
+    byId("keep-seed").replaceChildren(icon(isLocked ? "lock" : "unlock"));
   }
 
   #example(caption) {
-    const button = Object.assign(document.createElement("button"), { type: "button", textContent: caption });
+    const button = make("button", { type: "button", textContent: caption });
     button.addEventListener("click", () => {
       byId("caption").value = caption;
       byId("form").requestSubmit();
     });
     return button;
   }
+}
 
-  #countSoon() {
-    clearTimeout(this.#counting);
-    this.#counting = setTimeout(() => this.#count(), PATIENCE_MILLISECONDS);
-  }
+function sentence(received, allowed) {
+  if (received === null || received === "") return `Please give ${allowed}.`;
+  const came = String(received);
+  return `${came.length > 40 ? `${came.slice(0, 40)} …` : came} will not do. Please give ${allowed}.`;
+}
 
-  async #count() {
-    const caption = byId("caption").value;
-    const told = byId("caption-tokens");
-    if (!caption.trim()) return told.replaceChildren();
-    const { tokens, most, dropped } = await get("tokens", { caption }).catch(() => ({}));
-    if (tokens === undefined || caption !== byId("caption").value) return undefined;
-    told.classList.toggle("warning", most - tokens <= 5);
-    told.textContent = dropped
-      ? `${tokens} of ${most} tokens. This will not be read: “${dropped}”`
-      : `${most - tokens} tokens left`;
-    return undefined;
-  }
+function icon(name) {
+  const [svg, use] = ["svg", "use"].map((tag) => document.createElementNS("http://www.w3.org/2000/svg", tag));
+  svg.setAttribute("aria-hidden", "true");
+  use.setAttribute("href", `#${name}`);
+  svg.append(use);
+  return svg;
 }

@@ -2,19 +2,12 @@
 
 const STORE = "pictures";
 
-/** The history. Each record: {id, parameters, media_type, base64, drawn}. Without a database it lasts as long as the page. */
+/** The history, newest first. Each record: {id, drawn, parameters, file}. Without a database it lasts as long as the page. */
 export class History {
   static async open() {
-    const database = await new Promise((resolve) => {
-      const request = globalThis.indexedDB?.open("easel", 1);
-      if (!request) return resolve(undefined);
-      request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => resolve(undefined);
-    }).catch(() => undefined);
-    const history = new History(database);
-    const kept = database ? await history.#run("readonly", (store) => store.getAll()) : [];
-    history.records = kept.sort((one, other) => other.drawn - one.drawn);
+    const history = new History(await database().catch(() => undefined));
+    const kept = await history.#run("readonly", (store) => store.getAll()).catch(() => []);
+    history.records = (kept ?? []).sort((one, other) => other.drawn - one.drawn);
     return history;
   }
 
@@ -30,9 +23,10 @@ export class History {
     return this.#deleted.length > 0;
   }
 
+  /** Whether the record will still be there when the page is opened again. */
   async add(record) {
     this.records.unshift(record);
-    await this.#run("readwrite", (store) => store.put(record));
+    return this.#keep(record);
   }
 
   async delete(record) {
@@ -42,18 +36,33 @@ export class History {
     await this.#run("readwrite", (store) => store.delete(record.id));
   }
 
+  /** Bring back what was deleted last. */
   async undo() {
     const { record, place } = this.#deleted.pop();
     this.records.splice(place, 0, record);
-    await this.#run("readwrite", (store) => store.put(record));
+    await this.#keep(record);
+    return record;
   }
 
-  #run(mode, act) {
-    if (!this.#database) return undefined;
-    return new Promise((resolve, reject) => {
-      const request = act(this.#database.transaction(STORE, mode).objectStore(STORE));
-      request.onsuccess = () => resolve(request.result);
-      request.onerror = () => reject(request.error);
-    });
+  /** A full disk is no reason to lose sight of a picture. */
+  #keep(record) {
+    return this.#run("readwrite", (store) => store.put(record)).then(() => Boolean(this.#database), () => false);
   }
+
+  async #run(mode, act) {
+    return this.#database && answered(act(this.#database.transaction(STORE, mode).objectStore(STORE)));
+  }
+}
+
+function database() {
+  const request = indexedDB.open("easel", 1);
+  request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
+  return answered(request);
+}
+
+function answered(request) {
+  return new Promise((resolve, reject) => {
+    request.onsuccess = () => resolve(request.result);
+    request.onerror = () => reject(request.error);
+  });
 }

@@ -1,6 +1,7 @@
 // The page: one drawing at a time, from the form to the pictures.
 
 import { ApiError, OFFLINE, draw, get } from "./api.js";
+import { byId } from "./elements.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
@@ -8,88 +9,113 @@ import { History } from "./history.js";
 const PREVIEW_STEPS = 5;
 const RETRY_MILLISECONDS = 2000;
 
-const byId = (id) => document.getElementById(id);
-
-let form;
-let gallery;
 let current;
 
 /** Ask the server what it can do, until it can. */
 async function connect() {
+  const patience = setTimeout(() => announce("Asking the server what it can draw …"), 300);
   for (;;) {
     try {
       const catalogue = await get("models");
-      say("");
+      announce("");
       return catalogue;
     } catch (problem) {
-      say(problem === OFFLINE ? "The server cannot be reached. Trying again …" : `The models are not there yet: ${problem.message}`);
-      await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
+      announce(problem === OFFLINE ? "The server cannot be reached. Trying again …" : `Not ready: ${problem.message}. Trying again …`);
+    } finally {
+      clearTimeout(patience);
     }
+    await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
   }
 }
 
-function say(text) {
+function announce(text) {
   byId("banner").textContent = text;
   byId("banner").hidden = !text;
 }
 
+/** For those who do not see the page change. */
+function say(text) {
+  byId("said").textContent = text;
+}
+
 async function submit(parameters) {
   if (current) return;
-  form.calm();
-  byId("failure").textContent = "";
-  show({ text: "Sent" });
+  begin();
   current = draw({ ...parameters, preview_steps: PREVIEW_STEPS }, {
-    queued: ({ position }) => show({ text: position ? `Waiting; ${position - 1} before this` : "Sent" }),
+    queued: ({ position }) => show({ text: position > 0 ? `In line, ${position} to go` : "Sent" }),
     progress: ({ step, steps, seconds_left, preview }) => show({ text: timed(step, steps, seconds_left), step, steps, preview }),
     lost: () => show({ text: "The connection broke. Trying again …" }),
   });
-  byId("cancel").hidden = false;
-  byId("draw").disabled = true;
   try {
     await gallery.add(await current.result);
   } catch (problem) {
     complain(problem);
   } finally {
     current = undefined;
-    byId("work").hidden = byId("cancel").hidden = true;
-    byId("draw").disabled = false;
+    end();
   }
 }
 
+function begin() {
+  form.calm();
+  byId("failure").textContent = "";
+  byId("preview").hidden = true;
+  byId("bar").removeAttribute("value");
+  byId("work").hidden = false;
+  show({ text: "Sent" });
+  byId("work").scrollIntoView({ block: "nearest" });
+  say("Drawing.");
+  swap(byId("draw"), byId("cancel"));
+}
+
+function end() {
+  byId("work").hidden = true;
+  swap(byId("cancel"), byId("draw"));
+}
+
+/** Show one button in another's place, with the focus if that had it. */
+function swap(old, fresh) {
+  const hadFocus = document.activeElement === old;
+  fresh.hidden = false;
+  if (hadFocus) fresh.focus();
+  old.hidden = true;
+}
+
 function timed(step, steps, secondsLeft) {
+  if (step === steps) return "Last strokes";
   const left = secondsLeft >= 1 ? `, ${Math.ceil(secondsLeft)} s left` : "";
-  return step < steps ? `Step ${step} of ${steps}${left}` : "Decoding";
+  return `Step ${step} of ${steps}${left}`;
 }
 
 function show({ text, step, steps, preview }) {
-  byId("work").hidden = false;
   byId("step").textContent = text;
   if (steps) Object.assign(byId("bar"), { value: step, max: steps });
-  else byId("bar").removeAttribute("value");
-  if (preview) byId("preview").src = preview;
-  byId("preview").hidden = !(preview || (step && !byId("preview").hidden));
+  if (preview) Object.assign(byId("preview"), { src: preview, hidden: false });
 }
 
 function complain(problem) {
   if (!(problem instanceof ApiError)) throw problem;
-  if (problem.type === "cancelled") return;
-  const homeless = form.complain(problem.details.filter(({ parameter }) => parameter));
-  const isAtHome = problem.details.some(({ parameter }) => parameter) && !homeless.length;
-  byId("failure").textContent = isAtHome ? "" : problem.message;
+  if (problem.type === "cancelled") {
+    say("Cancelled.");
+    return;
+  }
+  const details = problem.details.filter(({ parameter }) => parameter);
+  const isAtHome = form.complain(details) && details.length > 0;
+  byId("failure").textContent = isAtHome ? "" : `${problem.message}.`.replace(/\.\.$/, ".");
 }
 
-form = new Form(await connect());
-gallery = new Gallery(await History.open(), {
-  use: (parameters) => form.take(parameters),
-  draw: (parameters) => submit(parameters),
-});
+const form = new Form(await connect());
+const gallery = new Gallery(await History.open(), { use: (parameters) => form.take(parameters), draw: submit, say });
 byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  submit(form.values());
+  if (current) return;
+  form.calm();
+  if (form.check()) submit(form.values());
 });
 byId("cancel").addEventListener("click", () => current?.cancel());
 addEventListener("keydown", (event) => {
   if (event.key === "Escape" && !byId("viewer").open) current?.cancel();
 });
-addEventListener("offline", () => say("This device is offline."));
-addEventListener("online", () => say(""));
+addEventListener("offline", () => announce("This device is offline."));
+addEventListener("online", () => announce(""));
+form.open();

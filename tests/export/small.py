@@ -76,4 +76,5 @@ SMALL = Family(
     size_multiple=16,
     weights=("random", "pretrained"),
     licence="none",
+    examples=("a small thing",),
 )

@@ -246,6 +246,7 @@ def test_describe_says_what_is_served(served: Served, small_export: SmallExport)
                 "weights": "random",
                 "tensorflow": tf.__version__,
                 "keras": keras.__version__,
+                **({"examples": ["a small thing"]} if role == "text_encoder" else {}),
             }
         ]
 

@@ -1,6 +1,9 @@
 """What the proxy says about itself."""
 
+from pathlib import Path
+
 import httpx
+import orjson
 import pytest
 
 from tests.proxy.conftest import Connect
@@ -32,11 +35,66 @@ async def test_parameters_are_not_guessed(client: httpx.AsyncClient, fake: FakeM
     assert family["networks"]["decoder"]["description"] == {}
 
 
-async def test_the_root_leads_to_the_documentation(client: httpx.AsyncClient) -> None:
-    response = await client.get("/", follow_redirects=True)
-    assert response.url.path == "/docs"
+async def test_models_says_what_parameters_may_be(client: httpx.AsyncClient) -> None:
+    """Limits, defaults and words are those by which requests are checked."""
+    parameters = (await client.get("/models")).json()["parameters"]
+    assert parameters["seed"] == {
+        "type": "integer",
+        "minimum": 0,
+        "maximum": 2**31 - 2,
+        "default": None,
+        "description": "a whole number from 0 to 2147483646, or none for a random one",
+    }
+    for name, parameter in parameters.items():
+        for beyond in ("minimum", "maximum"):
+            if parameter[beyond] is not None:
+                value = parameter[beyond] + (1 if beyond == "maximum" else -1)
+                response = await client.get("/generate", params={"caption": "red heart", name: value})
+                (problem,) = response.json()["error"]["details"]
+                assert (problem["parameter"], problem["allowed"]) == (name, parameter["description"])
+
+
+@pytest.mark.parametrize("said", [["a thing"], None, "a thing", [1]])
+async def test_examples_are_the_text_encoders_own(connect: Connect, fake: FakeModelServer, said: object) -> None:
+    """A model that says none, or says nonsense, has none."""
+
+    def describe(_method: str, path: str) -> tuple[int, bytes] | None:
+        answer = orjson.dumps({"outputs": [orjson.dumps({"examples": said}).decode()]})
+        return (200, answer) if path.endswith("text_encoder:predict") else None
+
+    fake.override = describe
+    async with connect() as client:
+        (family,) = (await client.get("/models")).json()["families"]
+    assert family["examples"] == (["a thing"] if said == ["a thing"] else [])
+
+
+async def test_tokens_are_counted(client: httpx.AsyncClient) -> None:
+    """What is dropped is what the networks would not read."""
+    answer = await client.get("/tokens", params={"caption": "Red  heart"})
+    assert answer.json() == {"tokens": 2, "most": 75, "dropped": ""}
+    answer = await client.get("/tokens", params={"caption": "cat " * 75 + "and a dog"})
+    assert answer.json() == {"tokens": 75, "most": 75, "dropped": "and a dog"}
+
+
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/page.js", "/static/icon.svg"])
+async def test_pages_may_load_only_what_is_here(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
     assert response.status_code == 200
-    assert "text/html" in response.headers["content-type"]
+    assert response.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+    assert response.headers["x-content-type-options"] == "nosniff"
+    assert (await client.get(path, headers={"If-None-Match": response.headers["etag"]})).status_code in (200, 304)
+
+
+@pytest.mark.parametrize("path", ["/static/none.js", "/static/../app.py", "/static/%2e%2e/app.py", "/static/"])
+async def test_what_is_no_file_of_the_page_is_an_error_like_others(client: httpx.AsyncClient, path: str) -> None:
+    response = await client.get(path)
+    assert response.status_code == 404
+    assert response.json()["error"]["type"] == "not_found"
+
+
+def test_the_pages_are_light() -> None:
+    files = Path("proxy/static").iterdir()
+    assert sum(file.stat().st_size for file in files) < 100_000
 
 
 async def test_the_documentation_has_every_route_and_the_shape_of_errors(client: httpx.AsyncClient) -> None:
@@ -46,6 +104,7 @@ async def test_the_documentation_has_every_route_and_the_shape_of_errors(client:
         "/generate/events",
         "/generate/cancel",
         "/models",
+        "/tokens",
         "/healthz",
         "/readyz",
     }

@@ -1,0 +1,51 @@
+"""The web page, the documentation's page, and what they are made of: files that need no other host."""
+
+from pathlib import Path
+from typing import Any
+
+from fastapi import APIRouter, FastAPI
+from fastapi.responses import FileResponse
+from starlette.responses import Response
+from starlette.staticfiles import StaticFiles
+
+_FILES = Path(__file__).parents[1] / "static"
+_POLICY = (
+    "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
+    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+)
+_HEADERS = {
+    "Content-Security-Policy": _POLICY,
+    "X-Content-Type-Options": "nosniff",
+    "Referrer-Policy": "no-referrer",
+    # The browser asks each time whether a file has changed: pages and scripts of two versions would not fit together.
+    "Cache-Control": "no-cache",
+}
+
+router = APIRouter(include_in_schema=False)
+
+
+def install(app: FastAPI) -> None:
+    """Serve the pages and their files."""
+    app.include_router(router)
+    app.mount("/static", _Files(directory=_FILES))
+
+
+class _Files(StaticFiles):
+    """The files beside the pages, with the pages' headers."""
+
+    def file_response(self, *args: Any, **kwargs: Any) -> Response:
+        response = super().file_response(*args, **kwargs)
+        response.headers.update(_HEADERS)
+        return response
+
+
+@router.get("/")
+async def get_root() -> FileResponse:
+    """The page that draws."""
+    return FileResponse(_FILES / "index.html", headers=_HEADERS)
+
+
+@router.get("/docs")
+async def get_docs() -> FileResponse:
+    """The page that shows /openapi.json."""
+    return FileResponse(_FILES / "docs.html", headers=_HEADERS)

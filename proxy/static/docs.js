@@ -1,0 +1,123 @@
+// The documentation, made of what the server says of itself in openapi.json; GET requests can be tried.
+
+import { address, get } from "./api.js";
+import { byId, make } from "./elements.js";
+
+const api = await get("openapi.json").catch((problem) => {
+  Object.assign(byId("banner"), { textContent: problem.message, hidden: false });
+  throw problem;
+});
+
+function resolve(schema) {
+  const { anyOf, allOf, $ref, ...rest } = schema;
+  const inner = $ref ? api.components.schemas[$ref.split("/").at(-1)] : (anyOf ?? allOf)?.find(({ type }) => type !== "null");
+  return inner ? { ...resolve(inner), ...rest } : schema;
+}
+
+function typed(schema) {
+  const { type, items, enum: choices, properties } = resolve(schema);
+  if (choices) return choices.join(" | ");
+  if (type === "array") return `array of ${typed(items ?? {})}`;
+  const name = schema.$ref?.split("/").at(-1);
+  return properties && name ? name : type ?? "anything";
+}
+
+function bounds(schema) {
+  const { minimum, maximum, maxLength } = resolve(schema);
+  if (maxLength !== undefined) return `at most ${maxLength} characters`;
+  return [minimum, maximum].some((bound) => bound !== undefined) ? `${minimum ?? ""} to ${maximum ?? ""}` : "";
+}
+
+function table(caption, heads, rows) {
+  const head = make("tr", {}, ...heads.map((text) => make("th", { textContent: text, scope: "col" })));
+  const body = rows.map(([first, ...others]) => make("tr", {},
+    make("th", { scope: "row" }, make("code", { textContent: first })),
+    ...others.map((text) => make("td", { textContent: text ?? "" }))));
+  const group = make("div", { className: "scroll", tabIndex: 0, role: "group" },
+    make("table", {}, make("caption", { textContent: caption }), make("thead", {}, head), make("tbody", {}, ...body)));
+  group.setAttribute("aria-label", caption);
+  return group;
+}
+
+function fields(caption, list) {
+  return table(caption, ["name", "type", "limits", "default", "example", "meaning"], list.map(({ name, schema, required, description, example }) => {
+    const whole = resolve(schema);
+    const usual = required ? "needed" : String(whole.default ?? "");
+    return [name, typed(schema), bounds(schema), usual, example ?? whole.examples?.[0], description ?? whole.description];
+  }));
+}
+
+function members(schema) {
+  const { properties = {}, required = [] } = resolve(schema);
+  return Object.entries(properties).map(([name, own]) => ({ name, schema: own, required: required.includes(name) }));
+}
+
+function answers(responses) {
+  return table("Answers", ["status", "content", "meaning"], Object.entries(responses).map(([status, { description, content = {} }]) => {
+    const kinds = Object.entries(content).map(([kind, { schema }]) => (schema ? `${kind}: ${typed(schema)}` : kind));
+    return [status, kinds.join(", "), description];
+  }));
+}
+
+function tryout(path, parameters) {
+  const inputs = parameters.map(({ name, schema, required }) => {
+    const whole = resolve(schema);
+    const input = make("input", { name, required, autocomplete: "off", placeholder: whole.default ?? "", value: required ? whole.examples?.[0] ?? "" : "" });
+    return make("label", {}, make("span", { textContent: name }), input);
+  });
+  const answer = make("div", { className: "answer", role: "status" });
+  const form = make("form", {}, make("div", { className: "inputs" }, ...inputs), make("button", { textContent: `GET ${path}` }), answer);
+  form.addEventListener("submit", (event) => {
+    event.preventDefault();
+    const query = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
+    send(address(path.slice(1), query), answer);
+  });
+  return make("details", { className: "try" }, make("summary", { textContent: "Try it" }), form);
+}
+
+async function send(link, place) {
+  const told = make("p", {}, make("a", { href: link, textContent: link }));
+  place.replaceChildren(told);
+  try {
+    const response = await fetch(link);
+    told.append(` ${response.status}`);
+    const type = response.headers.get("content-type") ?? "";
+    if (type.startsWith("image/")) place.append(make("img", { src: URL.createObjectURL(await response.blob()), alt: "The answer" }));
+    else await stream(response, place.appendChild(make("pre", { tabIndex: 0 })), type);
+  } catch {
+    told.append(" The server cannot be reached.");
+  }
+}
+
+/** Show a text as it comes; JSON when it is whole. */
+async function stream(response, place, type) {
+  if (type.includes("json")) {
+    place.textContent = JSON.stringify(await response.json(), undefined, 2);
+    return;
+  }
+  const reader = response.body.pipeThrough(new TextDecoderStream()).getReader();
+  for (let part = await reader.read(); !part.done; part = await reader.read()) place.textContent += part.value;
+}
+
+function operation(path, method, { description, summary, parameters = [], requestBody, responses }) {
+  const id = `${method}${path.replaceAll("/", "-")}`;
+  const title = `${method.toUpperCase()} ${path}`;
+  byId("contents").append(make("a", { href: `#${id}`, textContent: title }));
+  const body = requestBody?.content["application/json"]?.schema;
+  const section = make("section", { id }, make("h2", { textContent: title }), make("p", { textContent: description ?? summary }));
+  if (parameters.length) section.append(fields("Parameters", parameters));
+  if (body) section.append(fields("JSON body", members(body)));
+  section.append(answers(responses));
+  if (method === "get") section.append(tryout(path, parameters));
+  section.setAttribute("aria-label", title);
+  return section;
+}
+
+for (const [path, methods] of Object.entries(api.paths)) {
+  for (const [method, said] of Object.entries(methods)) byId("operations").append(operation(path, method, said));
+}
+byId("operations").append(make("section", {}, make("h2", { textContent: "Shapes of JSON" }),
+  ...Object.keys(api.components.schemas)
+    .map((name) => [name, members({ $ref: `#/components/schemas/${name}` })])
+    .filter(([, list]) => list.length)
+    .map(([name, list]) => fields(name, list))));

@@ -1,0 +1,14 @@
+// The elements of a page.
+
+/** The element of that id. */
+export const byId = (id) => document.getElementById(id);
+
+/** A new element with properties and children. */
+export function make(tag, properties = {}, ...children) {
+  const element = Object.assign(document.createElement(tag), properties);
+  element.append(...children);
+  return element;
+}
+
+/** A parameter's name as people read it. */
+export const words = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");

@@ -1,0 +1,116 @@
+"""From a caption to a picture, in a browser."""
+
+from __future__ import annotations
+
+import re
+
+import httpx
+from playwright.sync_api import Page, expect
+
+from local.stack import Stack
+from tests.page.face import Face
+
+
+def denoise_calls(stack: Stack) -> int:
+    """How many calls of the diffusion model the model server has had."""
+    metrics = httpx.get(f"{stack.model_server_url}/monitoring/prometheus/metrics", trust_env=False).text
+    counted = re.findall(r'request_count\{[^}]*model_name="emoji_diffusion_model"[^}]*\} (\d+)', metrics)
+    return sum(map(int, counted))
+
+
+def test_a_caption_and_enter_draw_a_picture(face: Face, page: Page) -> None:
+    """By the keyboard alone: the caption has the focus from the start."""
+    page.keyboard.type("red heart")
+    page.keyboard.press("Enter")
+    face.drawn(1)
+    expect(face.pictures.first).to_have_attribute("alt", "red heart")
+    expect(page.locator("#said")).to_have_text("The picture is there.")
+    expect(page.locator("#caption")).to_be_focused()
+
+
+def test_an_example_draws_too(face: Face, page: Page) -> None:
+    page.get_by_role("button", name="red heart").click()
+    face.drawn(1)
+
+
+def test_progress_and_previews_are_shown(face: Face, page: Page) -> None:
+    """Steps go up, the time left is told, and the preview changes."""
+    page.evaluate("""() => {
+        window.seen = { steps: [], previews: new Set(), left: false };
+        new MutationObserver(() => {
+            const [, step] = /Step (\\d+) of 100/.exec(document.querySelector("#step").textContent) ?? [];
+            if (step) seen.steps.push(Number(step));
+            seen.left ||= / s left/.test(document.querySelector("#step").textContent);
+            const preview = document.querySelector("#preview");
+            if (!preview.hidden) seen.previews.add(preview.src);
+        }).observe(document.querySelector("#work"), { subtree: true, childList: true, attributes: true });
+    }""")
+    face.draw("red heart", steps=100, n=2)
+    expect(page.locator("#preview")).to_be_visible()
+    face.drawn(2)
+    steps, previews, left = page.evaluate("[seen.steps, seen.previews.size, seen.left]")
+    assert steps == sorted(steps)
+    assert len(set(steps)) >= 10
+    assert previews >= 5
+    assert left
+
+
+def test_cancel_ends_the_work_on_the_server(face: Face, page: Page, stack: Stack) -> None:
+    """At most the call under way is finished."""
+    face.draw("red heart", steps=150, n=4)
+    expect(page.locator("#preview")).to_be_visible()
+    before = denoise_calls(stack)
+    page.keyboard.press("Escape")
+    expect(page.locator("#work")).to_be_hidden()
+    page.wait_for_timeout(1500)
+    settled = denoise_calls(stack)
+    page.wait_for_timeout(1500)
+    assert before > 0
+    assert denoise_calls(stack) == settled <= before + 1
+    expect(face.pictures).to_have_count(0)
+    assert [request for request in face.requests if "/generate/cancel?job=" in request.url]
+    expect(page.get_by_role("button", name="Draw")).to_be_visible()
+
+
+def test_errors_stand_beside_their_fields(face: Face, page: Page) -> None:
+    """In the server's words, with the focus on the first; nothing is drawn."""
+    face.draw("red heart", steps=151)
+    expect(page.locator("#steps-error")).to_have_text("151 will not do. Please give a whole number from 1 to 150.")
+    expect(page.get_by_label("Steps")).to_be_focused()
+    expect(page.get_by_label("Steps")).to_have_attribute("aria-invalid", "true")
+    face.draw("  ", steps=1)
+    expect(page.locator("#caption-error")).to_contain_text("text that is not empty")
+    expect(page.locator("#steps-error")).to_be_hidden()
+    assert not [request for request in face.requests if "/generate" in request.url]
+
+
+def test_what_only_the_server_knows_stands_there_too(face: Face, page: Page) -> None:
+    face.draw("cat " * 700)
+    expect(page.locator("#caption-error")).to_contain_text("at most 2500 characters")
+    expect(page.locator("#failure")).to_be_empty()
+    expect(page.locator("#work")).to_be_hidden()
+
+
+def test_tokens_are_counted_before_they_are_cut(page: Page) -> None:
+    caption = page.get_by_label("Caption", exact=True)
+    told = page.locator("#caption-tokens")
+    caption.fill("red heart")
+    expect(told).to_have_text("73 of 75 tokens left")
+    expect(told).not_to_have_class(re.compile("warning"))
+    caption.fill("cat " * 70)
+    expect(told).to_have_text("5 of 75 tokens left")
+    expect(told).to_have_class(re.compile("warning"))
+    caption.fill("cat " * 75 + "dog")
+    expect(told).to_contain_text("“dog”")
+
+
+def test_fields_have_the_servers_limits_and_defaults(page: Page, stack: Stack) -> None:
+    catalogue = httpx.get(f"{stack.url}/models", trust_env=False).json()
+    for name in ("steps", "guidance_scale", "n"):
+        field = page.locator(f"#{name}")
+        limits = catalogue["parameters"][name]
+        assert float(field.get_attribute("min") or "") == limits["minimum"]
+        assert float(field.get_attribute("max") or "") == limits["maximum"]
+        assert float(field.input_value()) == limits["default"]
+    assert page.locator("#sampler option").all_text_contents() == catalogue["samplers"]
+    assert page.locator("#examples button").all_text_contents() == catalogue["families"][0]["examples"]
