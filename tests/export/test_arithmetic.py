@@ -68,6 +68,14 @@ def test_attention(places: int, sources: int) -> None:
     close(traced(lambda q: arithmetic.attention(q, tf.constant(keys), tf.constant(values)), queries), expected)
 
 
+@pytest.mark.parametrize(("places", "sources", "loops"), [(1024, 1024, True), (1023, 2048, False), (16384, 77, False)])
+def test_only_large_attention_goes_by_parts(places: int, sources: int, loops: bool) -> None:
+    """A gigabyte of scores is never in memory at once; with the 77 keys of a caption a loop would only cost time."""
+    specs = [tf.TensorSpec([None, 2, length, 8], tf.float32) for length in (places, sources, sources)]
+    graph = tf.function(arithmetic.attention, input_signature=specs).get_concrete_function().graph
+    assert any("While" in operation.type for operation in graph.get_operations()) == loops
+
+
 @pytest.mark.parametrize("padding", [((0, 0), (0, 0)), ((1, 1), (1, 1)), ((0, 1), (2, 0))], ids=str)
 @pytest.mark.parametrize("strides", [(1, 1), (2, 2), (1, 3)], ids=str)
 @pytest.mark.parametrize(

@@ -281,3 +281,18 @@ async def test_nobody_notices_that_a_server_was_killed_and_came_back() -> None:
                 await asyncio.gather(*users)
     ((status_code, _),) = pictures
     assert status_code == 200
+
+
+@pytest.mark.parametrize("base_url", ["http://a", "http://a/models", "http://a:8501/models/"])
+async def test_a_server_may_be_below_a_path(base_url: str) -> None:
+    """As behind a gateway that serves several."""
+    seen: list[str] = []
+
+    def note(request: httpx.Request) -> httpx.Response:
+        seen.append(str(request.url))
+        return httpx.Response(200)
+
+    servers = Servers([httpx.AsyncClient(transport=httpx.MockTransport(note), base_url=base_url)])
+    for _ in range(2):
+        await servers.request("GET", "/v1/models/emoji_decoder:predict", None, lambda _: True)
+    assert seen == [f"{base_url.rstrip('/')}/v1/models/emoji_decoder:predict"] * 2
