@@ -8,7 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from proxy import tokenizer
-from proxy.api import events, failures
+from proxy.api import automatic1111, events, failures, openai, picture
 from proxy.api.limits import BodyLimit
 from proxy.api.routes import router
 from proxy.catalogue import Catalogue
@@ -19,6 +19,7 @@ from proxy.queue import Queue
 from proxy.servers import Servers
 from proxy.service import Service
 from proxy.settings import Settings
+from proxy.works import Works
 
 _CONNECTIONS = 100
 
@@ -49,11 +50,13 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
                 rows_per_call=settings.rows_per_call,
             )
             app.state.jobs = Jobs(app.state.service)
+            app.state.works = Works()
             yield
 
     app = FastAPI(title="Easel", summary="A caption becomes a picture.", lifespan=lifespan)
     app.include_router(router)
-    app.include_router(events.router)
+    for api in (events, openai, automatic1111, picture):
+        app.include_router(api.router)
     app.add_middleware(BodyLimit)
     failures.install(app)
     return app

@@ -10,12 +10,15 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from proxy.api.parameters import allowed
+from proxy.api import automatic1111, openai, picture
+from proxy.api.dialects import Dialect, easel
 from proxy.errors import EaselError, InvalidParametersError
 
 _SHOWN_CHARACTERS = 200
 _LARGEST_EXACT = 2**53
 _BODY = "a JSON object with the parameters"
+_EASEL = Dialect(easel)
+_DIALECTS = {"/v1": openai.DIALECT, "/sdapi": automatic1111.DIALECT, "/image": picture.DIALECT}
 
 
 def install(app: FastAPI) -> None:
@@ -26,41 +29,49 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
-def _answer(status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(error.as_json()), status, headers, "application/json")
+def _dialect(request: Request) -> Dialect:
+    """The dialect of the API that was asked, also where it has no such path."""
+    path = request.url.path
+    return next((dialect for root, dialect in _DIALECTS.items() if f"{path}/".startswith(f"{root}/")), _EASEL)
 
 
-async def _easel_error(_: Request, error: Exception) -> Response:
+def _answer(request: Request, status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
+    status, body = _dialect(request).say(status, error)
+    return Response(orjson.dumps(body), status, headers, "application/json")
+
+
+async def _easel_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, EaselError)  # noqa: S101 - the type it is registered for
-    return _answer(error.status, error)
+    return _answer(request, error.status, error)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the type it is registered for
-    invalid = InvalidParametersError.several([_problem(problem) for problem in error.errors()])
-    return _answer(invalid.status, invalid)
+    invalid = InvalidParametersError.several([_problem(request, problem) for problem in error.errors()])
+    return _answer(request, invalid.status, invalid)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the type it is registered for
     if error.status_code == HTTPStatus.NO_CONTENT:
         return Response(status_code=error.status_code)
     failure = EaselError(str(error.detail))
     failure.kind = HTTPStatus(error.status_code).name.lower()
-    return _answer(error.status_code, failure, error.headers)
+    return _answer(request, error.status_code, failure, error.headers)
 
 
-async def _bug(_: Request, __: Exception) -> Response:
-    return _answer(500, EaselError("the proxy made a mistake; its log says more"))
+async def _bug(request: Request, __: Exception) -> Response:
+    return _answer(request, 500, EaselError("the proxy made a mistake; its log says more"))
 
 
-def _problem(problem: Mapping[str, Any]) -> dict[str, object]:
+def _problem(request: Request, problem: Mapping[str, Any]) -> dict[str, object]:
     """One of pydantic's problems: which parameter, what came, what is allowed."""
     location = [part for part in problem["loc"] if part not in ("query", "body")]
     if not location or problem["type"] == "json_invalid":
         return {"parameter": "body", "received": _shown(problem["input"]), "allowed": _BODY}
     received = None if problem["type"] == "missing" else _shown(problem["input"])
-    return {"parameter": _shown(location[0]), "received": received, "allowed": allowed(str(location[0]))}
+    allowed = _dialect(request).allowed(request.url.path, str(location[0]))
+    return {"parameter": _shown(location[0]), "received": received, "allowed": allowed}
 
 
 def _shown(value: object) -> object:

@@ -12,6 +12,7 @@ from proxy.api.answers import Catalogued, Error, FamilyEntry, Generated, Network
 from proxy.api.parameters import Parameters, once
 from proxy.api.present import Present
 from proxy.families import NETWORKS, Family, model_name
+from proxy.jobs import Jobs
 from proxy.pictures import Format
 from proxy.samplers import SAMPLERS
 from proxy.service import Result, Service
@@ -36,12 +37,18 @@ def _service(request: Request) -> Service:
     return service
 
 
+def _jobs(request: Request) -> Jobs:
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
 def _query(request: Request, query: Annotated[Parameters, Query()]) -> Parameters:
     once(request, query)
     return query
 
 
 Served = Annotated[Service, Depends(_service)]
+Worked = Annotated[Jobs, Depends(_jobs)]
 
 
 @router.get("/generate", response_class=Response, responses={**_PICTURE, **_FAILURES})
