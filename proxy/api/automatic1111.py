@@ -17,6 +17,7 @@ from starlette.exceptions import HTTPException
 from proxy import infotext, text_chunks
 from proxy.api.automatic1111_shapes import (
     SAMPLERS,
+    Automatic1111Error,
     Checkpoint,
     Options,
     PngInfo,
@@ -25,15 +26,20 @@ from proxy.api.automatic1111_shapes import (
     Sampler,
     TextToImage,
     TextToImageRequest,
+    failure,
     progress,
     text_to_image,
 )
 from proxy.api.dialects import Dialect
-from proxy.api.routes import Served, Worked
-from proxy.errors import AbandonedError, EaselError, InvalidParametersError
+from proxy.api.routes import FAILURES, Served, Worked
+from proxy.errors import AbandonedError, InvalidParametersError
 from proxy.jobs import Failed, Finished
 from proxy.service import Result
 from proxy.works import Caller, Work, Works
+
+_FAILURES: dict[int | str, dict[str, Any]] = {
+    status: {**described, "model": Automatic1111Error} for status, described in FAILURES.items()
+}
 
 router = APIRouter(prefix="/sdapi/v1", tags=["AUTOMATIC1111"])
 
@@ -56,7 +62,7 @@ def _caller(request: Request, task: str | None) -> Caller:
     return Caller(address, request.headers.get("authorization"), task)
 
 
-@router.post("/txt2img", response_model=TextToImage)
+@router.post("/txt2img", response_model=TextToImage, responses=_FAILURES)
 async def post_txt2img(request: Request, works: AllWorks, jobs: Worked, body: TextToImageRequest) -> Response:
     """batch_size x n_iter pictures, whose seeds count up from `seed`."""
     job = jobs.start(body.order(), body.preview_steps)
@@ -110,7 +116,7 @@ async def post_options() -> None:
     raise HTTPException(405, "options are not changed here: send override_settings with a request", {"Allow": "GET"})
 
 
-@router.post("/png-info")
+@router.post("/png-info", responses={422: _FAILURES[422]})
 async def post_png_info(body: PngInfoRequest) -> PngInfo:
     """The parameters of a PNG file, and all of its text. Its pixels are not looked at."""
     return await asyncio.to_thread(_png_info, body)
@@ -142,19 +148,8 @@ async def _finished(request: Request, work: Work) -> Result:
     raise AbandonedError("the client left before its picture was done")
 
 
-def _shape(status: int, error: EaselError) -> tuple[int, dict[str, Any]]:
-    """The shape of AUTOMATIC1111's errors, with Easel's details."""
-    return status, {
-        "error": error.kind,
-        "detail": str(error),
-        "body": "",
-        "errors": str(error),
-        "details": error.details,
-    }
-
-
 DIALECT = Dialect(
-    _shape,
+    failure,
     {
         "caption": "prompt",
         "negative_caption": "negative_prompt",

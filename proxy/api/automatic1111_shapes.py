@@ -10,7 +10,7 @@ from pydantic import BaseModel, Field
 
 from proxy.api.dialects import Foreign, order
 from proxy.api.parameters import Real, Text, Whole, allowed
-from proxy.errors import InvalidParametersError
+from proxy.errors import EaselError, InvalidParametersError
 from proxy.infotext import Infotext
 from proxy.jobs import Progressed, Queued
 from proxy.pictures import Format, encode, grid
@@ -61,7 +61,9 @@ class TextToImageRequest(Foreign):
         None, description="a name for the work, for progress and interrupt", examples=["mine"]
     )
     override_settings: OverrideSettings = Field(
-        OverrideSettings(), description="options of this request", examples=[{"sd_model_checkpoint": "emoji"}]
+        OverrideSettings.model_validate({}),
+        description="options of this request",
+        examples=[{"sd_model_checkpoint": "emoji"}],
     )
 
     @property
@@ -153,6 +155,22 @@ class PngInfo(BaseModel):
     info: str = Field(description="the text `parameters`; empty if there is none")
     items: dict[str, str] = Field(description="all texts of the file")
     parameters: dict[str, str] = Field(description="the fields of `parameters`")
+
+
+class Automatic1111Error(BaseModel):
+    """The answer to every request under /sdapi that failed."""
+
+    error: str = Field(description="the kind of error")
+    detail: str = Field(description="what came, and what is allowed")
+    body: str
+    errors: str = Field(description="the same as `detail`")
+    details: list[dict[str, Any]] = Field(description="one record for each thing that is wrong")
+
+
+def failure(status: int, error: EaselError) -> tuple[int, dict[str, Any]]:
+    """The status and the JSON of an error, in AUTOMATIC1111's shape with Easel's details."""
+    said = {"detail": str(error), "errors": str(error), "details": error.details}
+    return status, {"error": error.kind, "body": "", **said}
 
 
 def text_to_image(body: TextToImageRequest, result: Result) -> bytes:

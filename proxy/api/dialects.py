@@ -42,8 +42,12 @@ class Dialect:
     def allowed(self, path: str, parameter: str) -> str:
         """What is allowed for the parameter of a path, in words."""
         request = self.requests.get(path)
-        known = request and request.model_fields.get(parameter)
-        return str(known.description) if known and known.description else allowed(parameter)
+        if request is None:
+            return allowed(parameter)
+        known = request.model_fields.get(self.names.get(parameter, parameter))
+        if known is None and request.model_config["extra"] == "forbid":
+            return f"one of the parameters {', '.join(request.model_fields)}"
+        return known.description if known and known.description else allowed(parameter)
 
     def say(self, status: int, error: EaselError) -> tuple[int, dict[str, Any]]:
         """The status and the JSON of an error, with the parameters under this API's names."""

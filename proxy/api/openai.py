@@ -37,7 +37,7 @@ _NO_USAGE = {
 }
 
 
-class ErrorRecord(BaseModel):
+class OpenAIErrorRecord(BaseModel):
     """What went wrong, in OpenAI's words."""
 
     message: str
@@ -46,18 +46,18 @@ class ErrorRecord(BaseModel):
     code: str | None
 
 
-class Error(BaseModel):
+class OpenAIError(BaseModel):
     """The answer to every request under /v1 that failed."""
 
-    error: ErrorRecord
+    error: OpenAIErrorRecord
 
 
 _FAILURES: dict[int | str, dict[str, Any]] = {
-    400: {"model": Error, "description": "A parameter is missing or out of bounds"},
-    404: {"model": Error, "description": "There is no such model"},
-    502: {"model": Error, "description": "A model answered with garbage"},
-    503: {"model": Error, "description": "A model is not available"},
-    504: {"model": Error, "description": "A model did not answer in time"},
+    400: {"model": OpenAIError, "description": "A parameter is missing or out of bounds"},
+    404: {"model": OpenAIError, "description": "There is no such model"},
+    502: {"model": OpenAIError, "description": "A model answered with garbage"},
+    503: {"model": OpenAIError, "description": "A model is not available"},
+    504: {"model": OpenAIError, "description": "A model did not answer in time"},
 }
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])

@@ -76,7 +76,7 @@ def allowed(parameter: str) -> str:
     return str(field.description) if field else f"one of the parameters {', '.join(Parameters.model_fields)}"
 
 
-def once(request: Request, query: Parameters) -> None:
+def once(request: Request, query: BaseModel) -> None:
     """Raise InvalidParametersError if one is given twice in the query, which would leave open which is meant."""
     for name in query.model_fields_set:
         if len(values := request.query_params.getlist(name)) > 1:

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, ConfigDict, Field
 
-from proxy.api.dialects import Dialect, Foreign, easel, order, sides
+from proxy.api.dialects import Dialect, easel, order, sides
 from proxy.api.parameters import Real, Text, Whole, allowed, once
 from proxy.api.present import Present
-from proxy.api.routes import Served
+from proxy.api.routes import FAILURES, Served
 from proxy.service import Order
 
 _SIZE = r"^(auto|[1-9]\d{0,4}(x[1-9]\d{0,4})?)$"
@@ -22,8 +22,10 @@ _RESIDENT_PAGES = 1
 router = APIRouter(tags=["Older shape"])
 
 
-class ImageQuery(Foreign):
+class ImageQuery(BaseModel):
     """What to draw."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
 
     prompt: Text = Field(description=allowed("caption"), examples=["red heart"])
     size: str = Field(
@@ -57,7 +59,7 @@ def _query(request: Request, query: Annotated[ImageQuery, Query()]) -> ImageQuer
     return query
 
 
-@router.get("/image", response_model=ImageAnswer)
+@router.get("/image", response_model=ImageAnswer, responses=FAILURES)
 async def get_image(request: Request, service: Served, query: Annotated[ImageQuery, Depends(_query)]) -> Response:
     """One picture, or `batch_size` of them, in base64 inside of JSON."""
     result = await service.draw(query.order(), Present(request))
