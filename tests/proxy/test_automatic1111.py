@@ -202,6 +202,7 @@ def test_work_with_a_name_is_reached_by_its_name(url: str, slow: None) -> None:
 
 
 def test_a_client_that_leaves_stops_the_work(url: str, slow: None, served: FakeModelServer) -> None:
+    served.override = lambda _, path: time.sleep(0.5) if path.endswith("diffusion_model:predict") else None
     with pytest.raises(httpx.ReadTimeout):
         httpx.post(f"{url}/sdapi/v1/txt2img", json={**QUICK, "steps": 150}, timeout=0.5)
     time.sleep(0.7)

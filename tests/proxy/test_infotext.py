@@ -60,6 +60,7 @@ def test_it_is_written_as_automatic1111_writes_it() -> None:
     )
 )
 @example(Infotext("a\nNegative prompt: b\nSteps: 3, Seed: 4, Size: 1x2", "c\n\n", 1, "Euler", 0.1, 0, 8, 8, "m, n: o"))
+@example(Infotext("a", "b", 1, "4x5", 7.0, 0, 8, 8, "12x12"))
 @example(Infotext("", "", 1, "", 1e-7, 0, 8, 8, ""))
 def test_what_is_written_is_what_is_read(infotext: Infotext) -> None:
     assert parse(str(infotext)) == infotext

@@ -104,7 +104,7 @@ def test_a_stream_has_partial_images_and_then_the_picture(client: openai.OpenAI,
 
 
 def test_a_stream_that_is_left_stops_the_work(client: openai.OpenAI, served: FakeModelServer) -> None:
-    served.override = lambda _, path: time.sleep(0.1) if path.endswith("diffusion_model:predict") else None
+    served.override = lambda _, path: time.sleep(0.5) if path.endswith("diffusion_model:predict") else None
     stream = client.images.generate(prompt="a", stream=True, partial_images=3, extra_body={"steps": 150})
     next(iter(stream))
     stream.close()
