@@ -8,7 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from proxy import tokenizer
-from proxy.api import events, failures, pages
+from proxy.api import automatic1111, events, failures, openai, pages, picture
 from proxy.api.limits import BodyLimit
 from proxy.api.routes import router
 from proxy.catalogue import Catalogue
@@ -19,6 +19,7 @@ from proxy.queue import Queue
 from proxy.servers import Servers
 from proxy.service import Service
 from proxy.settings import Settings
+from proxy.works import Works
 
 _CONNECTIONS = 100
 
@@ -50,13 +51,15 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
             )
             app.state.jobs = Jobs(app.state.service)
             stack.push_async_callback(app.state.jobs.close)
+            app.state.works = Works()
             yield
 
     app = FastAPI(
         title="Easel", summary="A caption becomes a picture.", lifespan=lifespan, docs_url=None, redoc_url=None
     )
     app.include_router(router)
-    app.include_router(events.router)
+    for api in (events, openai, automatic1111, picture):
+        app.include_router(api.router)
     pages.install(app)
     app.add_middleware(BodyLimit)
     failures.install(app)

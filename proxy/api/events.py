@@ -18,11 +18,11 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from proxy.api.answers import Cancelled, Error, ProgressEvent, QueuedEvent, generated
-from proxy.api.failures import invalid_parameters
+from proxy.api.dialects import Dialect, easel
 from proxy.api.parameters import Parameters, Whole, once
-from proxy.api.routes import Served
+from proxy.api.routes import Served, Worked
 from proxy.errors import EaselError, UnknownJobError
-from proxy.jobs import Failed, Finished, Job, Jobs, Progressed, Queued, State
+from proxy.jobs import Failed, Finished, Job, Progressed, Queued, State
 from proxy.pictures import Format, encode, grid
 
 _EVENT_ID = re.compile(r"(?P<job>[\w-]{1,64})\.(?P<number>\d{1,9})")
@@ -41,6 +41,9 @@ class WatchedParameters(Parameters):
     )
 
 
+DIALECT = Dialect(easel, requests={"/generate/events": WatchedParameters})
+
+
 class _Watched(APIRoute):
     """Tells an EventSource, which cannot read an answer with an error's status, what is wrong in an event."""
 
@@ -52,7 +55,7 @@ class _Watched(APIRoute):
             try:
                 return await handle(request)
             except RequestValidationError as problems:
-                error = invalid_parameters(problems.errors(), WatchedParameters)
+                error = DIALECT.invalid(request.url.path, problems.errors())
             except EaselError as known:
                 error = known
             if _EVENT_STREAM not in request.headers.get("accept", ""):
@@ -68,16 +71,11 @@ class _Watched(APIRoute):
 router = APIRouter(route_class=_Watched)
 
 
-async def _jobs(request: Request) -> Jobs:
-    jobs: Jobs = request.app.state.jobs
-    return jobs
-
-
 async def _watched(
     request: Request,
     query: Annotated[WatchedParameters, Query()],
     service: Served,
-    jobs: Annotated[Jobs, Depends(_jobs)],
+    jobs: Worked,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> tuple[Job, int]:
     """The job to watch, and the number of the state that was seen last.
@@ -116,9 +114,7 @@ async def get_events(watched: Annotated[tuple[Job, int], Depends(_watched)]) -> 
 
 
 @router.get("/generate/cancel", responses={404: {"model": Error, "description": "There is no such job"}})
-async def get_cancel(
-    jobs: Annotated[Jobs, Depends(_jobs)], job: Annotated[str, Query(description="as in the events' `job`")] = ""
-) -> Cancelled:
+async def get_cancel(jobs: Worked, job: Annotated[str, Query(description="as in the events' `job`")] = "") -> Cancelled:
     """End a job before its next call of a network. By GET, because some notebooks' port proxies pass nothing else."""
     found = jobs.find(job)
     if found is None:

@@ -1,22 +1,24 @@
 """Every failure as the one JSON shape of errors."""
 
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from http import HTTPStatus
-from typing import Any
 
 import orjson
 from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
-from pydantic import BaseModel
 from starlette.exceptions import HTTPException
 
-from proxy.api.parameters import Parameters, allowed
-from proxy.errors import EaselError, InvalidParametersError
+from proxy.api import automatic1111, events, openai, picture
+from proxy.api.dialects import Dialect, easel
+from proxy.errors import EaselError
 
-_SHOWN_CHARACTERS = 200
-_LARGEST_EXACT = 2**53
-_BODY = "a JSON object with the parameters"
+_EASEL = Dialect(easel)
+_DIALECTS = {
+    "/generate/events": events.DIALECT,
+    "/v1": openai.DIALECT,
+    "/sdapi": automatic1111.DIALECT,
+    "/image": picture.DIALECT,
+}
 
 
 def install(app: FastAPI) -> None:
@@ -27,56 +29,36 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
-def invalid_parameters(
-    problems: Iterable[Mapping[str, Any]], model: type[BaseModel] = Parameters
-) -> InvalidParametersError:
-    """Pydantic's problems with a model's fields, in the words of the API."""
-    return InvalidParametersError.several([_problem(problem, model) for problem in problems])
+def _dialect(request: Request) -> Dialect:
+    """The dialect of the API that was asked, also where it has no such path."""
+    path = request.url.path
+    return next((dialect for root, dialect in _DIALECTS.items() if f"{path}/".startswith(f"{root}/")), _EASEL)
 
 
-def _answer(status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(orjson.dumps(error.as_json()), status, headers, "application/json")
+def _answer(request: Request, status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
+    status, body = _dialect(request).say(status, error)
+    return Response(orjson.dumps(body), status, headers, "application/json")
 
 
-async def _easel_error(_: Request, error: Exception) -> Response:
+async def _easel_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, EaselError)  # noqa: S101 - the type it is registered for
-    return _answer(error.status, error)
+    return _answer(request, error.status, error)
 
 
-async def _invalid(_: Request, error: Exception) -> Response:
+async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the type it is registered for
-    invalid = invalid_parameters(error.errors())
-    return _answer(invalid.status, invalid)
+    invalid = _dialect(request).invalid(request.url.path, error.errors())
+    return _answer(request, invalid.status, invalid)
 
 
-async def _http_error(_: Request, error: Exception) -> Response:
+async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the type it is registered for
     if error.status_code == HTTPStatus.NO_CONTENT:
         return Response(status_code=error.status_code)
     failure = EaselError(str(error.detail))
     failure.kind = HTTPStatus(error.status_code).name.lower()
-    return _answer(error.status_code, failure, error.headers)
+    return _answer(request, error.status_code, failure, error.headers)
 
 
-async def _bug(_: Request, __: Exception) -> Response:
-    return _answer(500, EaselError("the proxy made a mistake; its log says more"))
-
-
-def _problem(problem: Mapping[str, Any], model: type[BaseModel]) -> dict[str, object]:
-    """One of pydantic's problems: which parameter, what came, what is allowed."""
-    location = [part for part in problem["loc"] if part not in ("query", "body")]
-    if not location or problem["type"] == "json_invalid":
-        return {"parameter": "body", "received": _shown(problem["input"]), "allowed": _BODY}
-    received = None if problem["type"] == "missing" else _shown(problem["input"])
-    return {"parameter": _shown(location[0]), "received": received, "allowed": allowed(str(location[0]), model)}
-
-
-def _shown(value: object) -> object:
-    """What came, fit for JSON and not longer than anybody wants to read."""
-    if value is None or isinstance(value, bool):
-        return value
-    if isinstance(value, int | float) and math.isfinite(value) and abs(value) < _LARGEST_EXACT:
-        return value
-    text = value if isinstance(value, str) else repr(value)
-    text = text.encode(errors="backslashreplace").decode()
-    return text if len(text) <= _SHOWN_CHARACTERS else text[:_SHOWN_CHARACTERS] + "…"
+async def _bug(request: Request, __: Exception) -> Response:
+    return _answer(request, 500, EaselError("the proxy made a mistake; its log says more"))

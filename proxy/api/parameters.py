@@ -95,7 +95,7 @@ def _entry(schema: Mapping[str, Any]) -> ParameterEntry:
     )
 
 
-def once(request: Request, query: Parameters) -> None:
+def once(request: Request, query: BaseModel) -> None:
     """Raise InvalidParametersError if one is given twice in the query, which would leave open which is meant."""
     for name in query.model_fields_set:
         if len(values := request.query_params.getlist(name)) > 1:

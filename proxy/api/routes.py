@@ -22,6 +22,7 @@ from proxy.api.answers import (
 from proxy.api.parameters import Parameters, described, once
 from proxy.api.present import Present
 from proxy.families import NETWORKS, Family, model_name
+from proxy.jobs import Jobs
 from proxy.pictures import Format
 from proxy.samplers import SAMPLERS
 from proxy.service import Result, Service
@@ -29,7 +30,7 @@ from proxy.tokenizer import CONTENT_LENGTH
 
 # Servers and proxies on the way refuse a head of more than a few kilobytes; the JSON answer has the whole text.
 _HEADER_CHARACTERS = 200
-_FAILURES: dict[int | str, dict[str, Any]] = {
+FAILURES: dict[int | str, dict[str, Any]] = {
     422: {"model": Error, "description": "A parameter is unknown, missing or out of bounds"},
     502: {"model": Error, "description": "A model answered with garbage"},
     503: {"model": Error, "description": "A model is not available"},
@@ -47,15 +48,21 @@ def _service(request: Request) -> Service:
     return service
 
 
+def _jobs(request: Request) -> Jobs:
+    jobs: Jobs = request.app.state.jobs
+    return jobs
+
+
 def _query(request: Request, query: Annotated[Parameters, Query()]) -> Parameters:
     once(request, query)
     return query
 
 
 Served = Annotated[Service, Depends(_service)]
+Worked = Annotated[Jobs, Depends(_jobs)]
 
 
-@router.get("/generate", response_class=Response, responses={**_PICTURE, **_FAILURES})
+@router.get("/generate", response_class=Response, responses={**_PICTURE, **FAILURES})
 async def get_generate(request: Request, service: Served, query: Annotated[Parameters, Depends(_query)]) -> Response:
     """One picture; with n above 1, a grid of n pictures whose seeds count up from `seed`."""
     result = await service.draw(query.order(), Present(request))
@@ -65,7 +72,7 @@ async def get_generate(request: Request, service: Served, query: Annotated[Param
     return Response(file, headers=headers, media_type=result.order.format.media_type)
 
 
-@router.post("/generate", response_model=Generated, responses=_FAILURES)
+@router.post("/generate", response_model=Generated, responses=FAILURES)
 async def post_generate(request: Request, service: Served, body: Parameters) -> Response:
     """Each of the n pictures with its seed, and how long every stage took."""
     result = await service.draw(body.order(), Present(request))
@@ -74,7 +81,7 @@ async def post_generate(request: Request, service: Served, body: Parameters) -> 
     return Response(dumped, headers=_headers(result), media_type="application/json")
 
 
-@router.get("/models", responses={503: _FAILURES[503]})
+@router.get("/models", responses={503: FAILURES[503]})
 async def get_models(service: Served) -> Catalogued:
     """The families, and what the proxy learned about them from the model server."""
     families = [await _entry(service, family) for family in await service.catalogue.check_all()]
@@ -94,7 +101,7 @@ async def get_healthz() -> State:
     return State(status="ok")
 
 
-@router.get("/readyz", responses={503: _FAILURES[503]})
+@router.get("/readyz", responses={503: FAILURES[503]})
 async def get_readyz(service: Served) -> State:
     """Whether every model of every family answers; if not, which ones do not."""
     await service.catalogue.check_all()

@@ -1,6 +1,5 @@
 """The notebook runs from its first cell to its last, the cells for hosted notebooks apart."""
 
-import os
 from pathlib import Path
 
 import nbformat

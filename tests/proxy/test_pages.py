@@ -107,6 +107,17 @@ async def test_the_documentation_has_every_route_and_the_shape_of_errors(client:
         "/tokens",
         "/healthz",
         "/readyz",
+        "/v1/images/generations",
+        "/v1/models",
+        "/v1/models/{model}",
+        "/sdapi/v1/txt2img",
+        "/sdapi/v1/progress",
+        "/sdapi/v1/interrupt",
+        "/sdapi/v1/samplers",
+        "/sdapi/v1/sd-models",
+        "/sdapi/v1/options",
+        "/sdapi/v1/png-info",
+        "/image",
     }
     for method in ("get", "post"):
         answers = api["paths"]["/generate"][method]["responses"]
@@ -132,6 +143,21 @@ async def test_the_documentation_shows_how_to_watch_and_cancel(client: httpx.Asy
     for path, status in (("/generate/events", "422"), ("/generate/events", "503"), ("/generate/cancel", "404")):
         content = paths[path]["get"]["responses"][status]["content"]
         assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
+
+
+async def test_every_parameter_of_other_programs_apis_has_an_example(client: httpx.AsyncClient) -> None:
+    api = (await client.get("/openapi.json")).json()
+    asked = [
+        (parameter["name"], parameter["schema"])
+        for path, methods in api["paths"].items()
+        if path.startswith(("/v1", "/sdapi", "/image"))
+        for method in methods.values()
+        for parameter in method.get("parameters", [])
+    ]
+    for schema in ("ImageRequest", "TextToImageRequest", "OverrideSettings", "PngInfoRequest"):
+        asked += api["components"]["schemas"][schema]["properties"].items()
+    assert len(asked) == 38
+    assert [name for name, schema in asked if not schema.get("examples")] == []
 
 
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])

@@ -1,0 +1,70 @@
+"""Which jobs are whose: callers that hold no name of a job may still ask how theirs is, and end it."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+
+import numpy as np
+from numpy.typing import NDArray
+
+from proxy.jobs import Job, Progressed, Queued, State
+
+
+@dataclass(frozen=True)
+class Caller:
+    """Who asked, as far as a request tells.
+
+    address: of the client; credentials: as it sent them, unread; task: the name that it gave to the work.
+    """
+
+    address: str | None
+    credentials: str | None
+    task: str | None
+
+
+@dataclass(eq=False)
+class Work:
+    """One job, what was last seen of it, its latest preview (n, H, W, 3) uint8, and when it began, in Unix seconds."""
+
+    job: Job
+    state: State = field(default_factory=lambda: Queued(0))
+    preview: NDArray[np.uint8] | None = None
+    is_interrupted: bool = False
+    began: float = field(default_factory=time.time)
+
+    def saw(self, state: State) -> None:
+        """Keep the state, and its preview if it has one."""
+        self.state = state
+        if isinstance(state, Progressed) and state.preview is not None:
+            self.preview = state.preview
+
+    def interrupt(self) -> None:
+        """End the work before its next call of a network."""
+        self.is_interrupted = True
+        self.job.cancel()
+
+
+class Works:
+    """The work of every caller who waits for it, the oldest first."""
+
+    def __init__(self) -> None:
+        self._works: dict[Caller, list[Work]] = {}
+
+    def of(self, caller: Caller) -> list[Work]:
+        """What is under way for the caller."""
+        return list(self._works.get(caller, ()))
+
+    @contextmanager
+    def under_way(self, caller: Caller, job: Job) -> Iterator[Work]:
+        """Count the job as the caller's inside the block; it is cancelled at the end, unless it is over."""
+        work = Work(job)
+        works = self._works.setdefault(caller, [])
+        works.append(work)
+        try:
+            yield work
+        finally:
+            job.cancel()
+            works.remove(work)
+            if not works:
+                self._works.pop(caller, None)
