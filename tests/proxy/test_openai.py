@@ -186,7 +186,7 @@ async def test_null_is_what_is_not_sent(connect: Connect) -> None:
         assert (await client.post("/v1/images/generations", json=body)).status_code == 200
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"null", b'{"prompt": 5}'])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"null", b'{"prompt": 5}', b"\xff", b"[" * 100_000])
 async def test_a_body_that_is_none_is_refused_in_openais_shape(connect: Connect, content: bytes) -> None:
     async with connect() as client:
         answer = await client.post("/v1/images/generations", content=content)
