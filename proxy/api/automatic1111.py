@@ -53,9 +53,8 @@ DIALECT = Dialect(
 )
 _INTERRUPTED = AbandonedError("the request was cancelled")
 _NO_BOOLEAN = InvalidParametersError.one("skip_current_image", "perhaps", "true or false")
-_NO_PNG = InvalidParametersError.one(
-    "image", "4 characters, no PNG file", PngInfoRequest.model_fields["image"].description or ""
-)
+_PNG = "a PNG file in base64, at most 1 MB of text in it"
+_NO_PNG = InvalidParametersError.one("image", "4 characters, no PNG file", _PNG)
 
 router = APIRouter(prefix="/sdapi/v1", tags=["AUTOMATIC1111"], responses=responses(DIALECT, BUG))
 
@@ -148,7 +147,7 @@ def _png_info(body: PngInfoRequest) -> PngInfo:
         texts = text_chunks.read(b64decode(encoded, validate=True))
     except (binascii.Error, ValueError) as exc:
         received = f"{len(encoded)} characters, {exc}"
-        raise InvalidParametersError.one("image", received, "a PNG file in base64, at most 1 MB of text in it") from exc
+        raise InvalidParametersError.one("image", received, _PNG) from exc
     written = texts.get("parameters", "")
     return PngInfo(info=written, items=texts, parameters=infotext.fields(written) if written else {})
 

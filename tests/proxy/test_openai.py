@@ -81,6 +81,20 @@ async def test_the_asynchronous_client_draws_too(url: str) -> None:
         answer = await client.images.generate(prompt="red heart", response_format="b64_json")
         assert answer.data
         assert picture(answer.data[0].b64_json).size == (PIXELS, PIXELS)
+        linked = await client.images.generate(prompt="red heart", response_format="url")
+        assert linked.data
+        async with httpx.AsyncClient() as browser:
+            drawn = await browser.get(str(linked.data[0].url))
+        again = await client.images.generate(
+            prompt="red heart", response_format="b64_json", extra_body={"seed": int(drawn.headers["easel-seed"])}
+        )
+        assert again.data
+        assert base64.b64decode(again.data[0].b64_json or "") == drawn.content
+        assert [model.id async for model in client.models.list()] == ["emoji"]
+        with pytest.raises(openai.BadRequestError, match="prompt: received"):
+            await client.images.generate(prompt="")
+        with pytest.raises(openai.NotFoundError, match="one of emoji"):
+            await client.images.generate(prompt="a", model="dall-e-3")
         stream = await client.images.generate(prompt="red heart", stream=True, partial_images=1)
         names = [event.type async for event in stream]
         assert names == ["image_generation.partial_image", "image_generation.completed"]
@@ -168,16 +182,24 @@ def test_an_unknown_route_has_openais_shape(client: openai.OpenAI) -> None:
     }
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_model_that_is_away_is_a_server_error(client: openai.OpenAI, served: FakeModelServer, stream: bool) -> None:
-    served.override = lambda _, path: (503, b"{}") if path.endswith(":predict") else None
+@pytest.mark.parametrize(
+    ("answer", "status"), [((200, b"garbage"), 502), ((503, b"{}"), 503), ((504, b"{}"), 504)], ids=str
+)
+def test_a_model_that_fails_is_a_server_error(
+    client: openai.OpenAI, served: FakeModelServer, answer: tuple[int, bytes], status: int
+) -> None:
+    """A stream says so in an event, which the client raises too."""
+    served.override = lambda _, path: answer if path.endswith(":predict") else None
     try:
-        with pytest.raises(openai.APIError) as caught:
-            list(client.images.generate(prompt="away", stream=stream))
+        with pytest.raises(openai.InternalServerError, match="model emoji_") as caught:
+            client.images.generate(prompt=f"failing {status}")
+        with pytest.raises(openai.APIError, match="model emoji_") as streamed:
+            list(client.images.generate(prompt=f"failing {status}", stream=True))
     finally:
         served.override = lambda _method, _path: None
-    assert caught.value.type == "server_error"
-    assert stream or getattr(caught.value, "status_code", None) == 503
+    assert caught.value.status_code == status
+    assert caught.value.type == streamed.value.type == "server_error"
+    assert caught.value.code == streamed.value.code
 
 
 async def test_null_is_what_is_not_sent(connect: Connect) -> None:
