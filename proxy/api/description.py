@@ -51,7 +51,7 @@ def responses(dialect: Dialect, *errors: EaselError) -> Responses:
         schema = {"$ref": f"#/components/schemas/{dialect.answer.__name__}"}
         content = {"application/json": {"schema": schema, "examples": {}}}
         response = found.setdefault(status, {"model": dialect.answer, "description": "", "content": content})
-        response["description"] = "; ".join(filter(None, [response["description"], _meaning(error)]))
+        response["description"] = ". ".join(filter(None, [response["description"], _meaning(error)]))
         response["content"]["application/json"]["examples"][error.kind] = {"value": orjson.dumps(body).decode()}
     return found
 

@@ -48,7 +48,7 @@ function fields(caption, list) {
 }
 
 function written(value = "") {
-  const text = typeof value === "string" ? value : JSON.stringify(value);
+  const text = typeof value === "string" ? value : JSON.stringify(value, undefined, 1);
   return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
