@@ -115,6 +115,6 @@ def _failure(status: int, error: EaselError) -> tuple[int, dict[str, Any]]:
 DIALECT = Dialect(
     _failure,
     OpenAIError,
-    {"caption": "prompt", "family": "model", "format": "output_format", "width": "size", "height": "size"},
+    {"caption": "prompt", "family": "model", "width": "size", "height": "size"},
     {"/v1/images/generations": ImageRequest},
 )
