@@ -100,6 +100,7 @@ def test_batches_and_rounds_are_pictures_with_seeds_that_count_up(api: webuiapi.
 def test_a_seed_of_minus_one_is_drawn(api: webuiapi.WebUIApi) -> None:
     first, second = (api.txt2img(**{**QUICK, "seed": -1}).info["seed"] for _ in range(2))
     assert first != second
+    assert api.txt2img(**{**QUICK, "seed": 0}).info["seed"] == 0
 
 
 def test_a_picture_tells_its_parameters_whatever_the_caption(api: webuiapi.WebUIApi) -> None:
@@ -147,7 +148,7 @@ def test_what_is_asked_wrongly_is_said(api: webuiapi.WebUIApi, asked: dict[str, 
 def test_progress_goes_from_nothing_to_nothing(api: webuiapi.WebUIApi, url: str, slow: None) -> None:
     """Whoever needs no picture of it can leave that out."""
     assert (api.get_progress()["progress"], api.get_progress()["state"]["job_count"]) == (0, 0)
-    seen, shown = [], []
+    seen, shown, left = [], [], []
     settings = {"show_progress_every_n_steps": 5}
     with ThreadPoolExecutor() as pool:
         drawing = pool.submit(api.txt2img, **{**QUICK, "steps": 60}, override_settings=settings)
@@ -155,6 +156,7 @@ def test_progress_goes_from_nothing_to_nothing(api: webuiapi.WebUIApi, url: str,
             answer = api.get_progress()
             seen.append(answer["progress"])
             shown.append(answer["current_image"])
+            left.append(answer["eta_relative"])
             without = httpx.get(f"{url}/sdapi/v1/progress", params={"skip_current_image": True}).json()
             assert without["current_image"] is None
             time.sleep(0.02)
@@ -163,6 +165,7 @@ def test_progress_goes_from_nothing_to_nothing(api: webuiapi.WebUIApi, url: str,
     assert rising == sorted(rising)
     assert len(set(seen)) > 3
     assert 0.5 < max(seen) <= 1
+    assert 0 < max(left) < 60
     (first, *_) = [image for image in shown if image]
     assert Image.open(io.BytesIO(base64.b64decode(first))).size == (PIXELS, PIXELS)
     api.util_wait_for_ready()

@@ -93,6 +93,27 @@ def test_who_leaves_the_line_makes_room(url: str, served: FakeModelServer) -> No
     assert calls(served, "diffusion_model") == 2
 
 
+def progress(url: str) -> dict[str, Any]:
+    """How the work of this address is, as AUTOMATIC1111's programs ask for it."""
+    answer: dict[str, Any] = httpx.get(f"{url}/sdapi/v1/progress").json()
+    return answer
+
+
+def test_work_that_was_interrupted_says_so_until_it_ends(url: str, served: FakeModelServer) -> None:
+    gate = Gate(served)
+    with ThreadPoolExecutor(1) as pool:
+        drawing = pool.submit(httpx.post, f"{url}/sdapi/v1/txt2img", json={"prompt": "a", "steps": 150}, timeout=30)
+        while not calls(served, "diffusion_model"):
+            time.sleep(0.01)
+        assert not progress(url)["state"]["interrupted"]
+        httpx.post(f"{url}/sdapi/v1/interrupt")
+        assert progress(url)["state"]["interrupted"]
+        gate.let()
+        assert drawing.result().status_code == 499
+    assert calls(served, "diffusion_model") == 1
+    assert not progress(url)["state"]["interrupted"]
+
+
 @pytest.mark.parametrize(
     ("method", "path", "asked"),
     [
@@ -128,18 +149,16 @@ def test_a_request_that_hangs_up_leaves_the_line_at_once(
 
 
 def test_automatic1111s_client_that_hangs_up_in_line_is_gone_within_a_second(url: str, served: FakeModelServer) -> None:
+    """Until then, others of its address see that it is in line."""
     gate = Gate(served)
-
-    def waiting() -> int:
-        count: int = httpx.get(f"{url}/sdapi/v1/progress").json()["state"]["job_count"]
-        return count
-
-    with watching(url, steps=1) as first:
+    with watching(url, steps=1) as first, ThreadPoolExecutor(1) as pool:
         until(first, "progress")
-        with pytest.raises(httpx.ReadTimeout):
-            httpx.post(f"{url}/sdapi/v1/txt2img", json={"prompt": "a"}, timeout=1)
+        impatient = pool.submit(httpx.post, f"{url}/sdapi/v1/txt2img", json={"prompt": "a"}, timeout=1)
+        time.sleep(0.5)
+        assert progress(url)["textinfo"] == "In line: 1"
+        assert isinstance(impatient.exception(), httpx.ReadTimeout)
         left = time.monotonic()
-        while waiting():
+        while progress(url)["state"]["job_count"]:
             assert time.monotonic() - left < 1
             time.sleep(0.02)
         gate.let()
