@@ -3,7 +3,9 @@
 import weakref
 
 import numpy as np
+import pytest
 
+from proxy.errors import AbandonedError
 from proxy.jobs import Job, Progressed, Queued
 from proxy.works import Caller, Work, Works
 
@@ -30,6 +32,14 @@ def test_a_caller_has_its_work_only_and_the_oldest_first() -> None:
         assert works.of(mine) == [first, second]
         assert works.of(yours) == []
     assert works.of(mine) == []
+
+
+async def test_work_ends_with_the_waiting_for_it() -> None:
+    begun = job()
+    with Works().under_way(Caller("a", None, None), begun):
+        await begun.queued(1)
+    with pytest.raises(AbandonedError):
+        await begun.queued(2)
 
 
 def test_nothing_is_kept_of_a_caller_who_has_gone() -> None:
