@@ -29,26 +29,27 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
-def _dialect(request: Request) -> Dialect:
+def dialect(request: Request) -> Dialect:
     """The dialect of the API that was asked, also where it has no such path."""
     path = request.url.path
     return next((dialect for root, dialect in _DIALECTS.items() if f"{path}/".startswith(f"{root}/")), _EASEL)
 
 
-def _answer(request: Request, status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
-    status, body = _dialect(request).say(status, error)
+def answer(request: Request, status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
+    """The error in the shape of the API that was asked."""
+    status, body = dialect(request).say(status, error)
     return Response(orjson.dumps(body), status, headers, "application/json")
 
 
 async def _easel_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, EaselError)  # noqa: S101 - the type it is registered for
-    return _answer(request, error.status, error)
+    return answer(request, error.status, error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the type it is registered for
-    invalid = _dialect(request).invalid(request.url.path, error.errors())
-    return _answer(request, invalid.status, invalid)
+    invalid = dialect(request).invalid(request.url.path, error.errors())
+    return answer(request, invalid.status, invalid)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -57,8 +58,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return Response(status_code=error.status_code)
     failure = EaselError(str(error.detail))
     failure.kind = HTTPStatus(error.status_code).name.lower()
-    return _answer(request, error.status_code, failure, error.headers)
+    return answer(request, error.status_code, failure, error.headers)
 
 
 async def _bug(request: Request, __: Exception) -> Response:
-    return _answer(request, 500, EaselError("the proxy made a mistake; its log says more"))
+    return answer(request, 500, EaselError("the proxy made a mistake; its log says more"))
