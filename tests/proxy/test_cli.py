@@ -1,5 +1,6 @@
 """Drawing from the command line over a real proxy process."""
 
+import contextlib
 import io
 import os
 import pty
@@ -8,6 +9,7 @@ import subprocess
 import sys
 import termios
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -16,7 +18,7 @@ import pytest
 from PIL import Image
 
 from proxy.cli import main
-from tests.proxy.event_stream import calls, slow
+from tests.proxy.event_stream import Gate, calls, slow, until, watching
 from tests.proxy.fake_model_server import PIXELS, FakeModelServer
 from tests.proxy.proxy_process import ROOT, free_port
 
@@ -34,7 +36,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["a", "--sheet", "sheet"], "--sheet: received 'sheet', allowed is a name that ends in .png"),
     (["--captions", "missing.txt"], "--captions: received 'missing.txt', allowed is a text file that can be read"),
     (["--captions", "empty.txt"], "--captions: received 'empty.txt', allowed is a file with a caption on a line"),
-    (["a", "--captions", "empty.txt"], "empty.txt"),
+    (["a", "--captions", "one.txt"], "caption: received 'a', allowed is none beside --captions"),
     (["a", "--url", "nowhere"], "--url: received 'nowhere', allowed is an address such as http://127.0.0.1:5000"),
 ]
 
@@ -44,6 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the commands of a test run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "one.txt").write_text("red heart\n")
     return tmp_path
 
 
@@ -173,23 +176,32 @@ def test_control_c_cancels_the_work(url: str, served: FakeModelServer) -> None:
 def test_a_terminal_gets_a_progress_bar(url: str, served: FakeModelServer) -> None:
     """It grows, says what is left, and is gone at the end."""
     slow(served, 0.1)
-    terminal, end = pty.openpty()
-    termios.tcsetwinsize(end, (24, 100))
-    asked = command(url, "red heart", "--steps", "6", "--steps-per-call", "2")
-    process = subprocess.Popen(asked, env=environment(), stdout=subprocess.DEVNULL, stderr=end)
-    os.close(end)
-    shown = b""
-    while chunk := _read(terminal):
-        shown += chunk
-    assert process.wait(START_SECONDS) == 0
-    *lines, last = shown.decode().split("\r")[1:]
+    *lines, last = shown(url, "red heart", "--steps", "6", "--steps-per-call", "2")
     assert f"1/1 red heart |{' ' * 24}| 0/6" in lines
     assert f"1/1 red heart |{'█' * 8}{' ' * 16}| 2/6, 1 s left" in lines
     assert (lines[-1].strip(), last) == ("", "")
 
 
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # how Linux says that the other end is closed
-        return b""
+def test_a_terminal_says_who_is_before(url: str, served: FakeModelServer) -> None:
+    """Nobody, if the request is the next to be drawn."""
+    gate = Gate(served)
+    with watching(url) as events, ThreadPoolExecutor(1) as pool:
+        until(events, "progress")
+        lines = pool.submit(shown, url, "red heart")
+        time.sleep(3)  # until it waits in line
+        gate.let()
+    assert any(line.endswith(", waiting, 0 before") for line in lines.result())
+
+
+def shown(url: str, *arguments: str) -> list[str]:
+    """What a command wrote onto a terminal, line by line."""
+    terminal, end = pty.openpty()
+    termios.tcsetwinsize(end, (24, 100))
+    process = subprocess.Popen(command(url, *arguments), env=environment(), stdout=subprocess.DEVNULL, stderr=end)
+    os.close(end)
+    written = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while chunk := os.read(terminal, 4096):
+            written += chunk
+    assert process.wait(START_SECONDS) == 0
+    return written.decode().split("\r")[1:]

@@ -107,3 +107,12 @@ def test_what_the_caller_raises_cancels_the_work(url: str, served: FakeModelServ
     made = calls(served, "diffusion_model")
     time.sleep(1)
     assert calls(served, "diffusion_model") <= made + 1 < 8
+
+
+def test_a_call_may_take_longer_than_the_proxy_is_silent(url: str, served: FakeModelServer) -> None:
+    """The comments that it sends meanwhile are no events."""
+    slow(served, 16)
+    watcher = Watcher({})
+    with Client(url) as client:
+        client.draw({**ASKED, "steps": 1}, watcher)
+    assert set(watcher.steps) == {0, 1}
