@@ -11,6 +11,7 @@ from proxy import tokenizer
 from proxy.api import automatic1111, description, events, failures, openai, pages, picture
 from proxy.api.limits import BodyLimit
 from proxy.api.routes import router
+from proxy.api.stop import LastWord
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.jobs import Jobs
@@ -67,6 +68,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
         app.include_router(api.router)
     pages.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(LastWord)
     failures.install(app)
     description.install(app)
     return app

@@ -2,10 +2,11 @@
 
 import argparse
 import io
+import math
 import re
 import sys
 from base64 import b64decode
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,10 +14,10 @@ from typing import Any
 import numpy as np
 from PIL import Image
 from pydantic import HttpUrl, TypeAdapter, ValidationError
+from tqdm import tqdm
 
 from proxy.api.dialects import EASEL
 from proxy.api.parameters import Parameters
-from proxy.bar import Bar
 from proxy.client import Client, ClientError
 from proxy.errors import InvalidParametersError
 from proxy.pictures import Format, encode
@@ -26,6 +27,7 @@ _URL = "http://127.0.0.1:5000"
 _SUFFIXES = {".png": Format.PNG, ".jpg": Format.JPEG, ".jpeg": Format.JPEG, ".webp": Format.WEBP}
 _LONGEST_NAME = 40
 _INTERRUPTED = 130
+_BAR = "{desc} |{bar:24}| {n_fmt}/{total_fmt}{postfix}"
 
 
 @dataclass(frozen=True)
@@ -146,11 +148,18 @@ def _carry_out(plan: Plan) -> None:
 
 def _draw(client: Client, request: Parameters, label: str) -> Iterator[tuple[str, int, bytes]]:
     """Each picture of a request: a name for its file, its seed and the file."""
-    bar = Bar(sys.stderr, label)
-    try:
-        answer: dict[str, Any] = client.draw(request.model_dump(mode="json", exclude_unset=True), bar.show)
-    finally:
-        bar.clear()
+    # disable=None: no bar unless standard error is a terminal.
+    with tqdm(desc=" ".join(label.split()), bar_format=_BAR, leave=False, disable=None, dynamic_ncols=True) as bar:
+
+        def show(name: str, event: Mapping[str, Any]) -> None:
+            if name == "queued":
+                bar.set_postfix_str(f"waiting, {event['position'] - 1} before")
+                return
+            bar.n, bar.total = event["step"], event["steps"]
+            left = event["seconds_left"]
+            bar.set_postfix_str("" if left is None else f"{math.ceil(left)} s left")
+
+        answer = client.draw(request.model_dump(mode="json", exclude_unset=True), show)
     for which in ("caption", "negative_caption"):
         if dropped := answer[f"dropped_{which}"]:
             print(f"the {which} is too long, and was read without its end: {dropped!r}", file=sys.stderr)

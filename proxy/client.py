@@ -1,28 +1,26 @@
 """A client of the proxy that watches its pictures while they are drawn."""
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+import time
+from collections.abc import Callable, Iterator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
 import httpx
-import orjson
+from httpx_sse import ServerSentEvent, connect_sse
 
 # Somewhat more than the proxy is ever silent: it sends a comment every 15 s.
 _TIMEOUT = httpx.Timeout(60, connect=10)
+# Before each attempt to come back; together less than the 5 s for which the proxy goes on without a watcher.
+_BACK_OFF_SECONDS = (0.1, 0.4, 1.0, 2.0)
+_NO_CONTENT = 204
+
+Tell = Callable[[str, Mapping[str, Any]], None]
+"""Called with the name and the data of an event: see the proxy's `GET /generate/events`."""
 
 
 class ClientError(Exception):
     """There is no picture; the message is one sentence."""
-
-
-@dataclass(frozen=True)
-class Event:
-    """What the proxy says of a picture under way: see its `GET /generate/events`."""
-
-    name: str
-    data: dict[str, Any]
 
 
 class Client:
@@ -41,51 +39,63 @@ class Client:
     ) -> None:
         self._http.close()
 
-    def draw(self, parameters: Mapping[str, Any], tell: Callable[[Event], None]) -> dict[str, Any]:
+    def draw(self, parameters: Mapping[str, Any], tell: Tell) -> dict[str, Any]:
         """What POST /generate answers.
 
         tell: called with every event before the last. An exception of its own, or Ctrl-C, cancels the work.
         Raises ClientError.
         """
-        job = last = None
+        job, data = None, {}
         try:
-            for last in self._events(parameters):
-                if last.name in ("result", "error"):
+            for event in self._events(parameters):
+                data = event.json()
+                if event.event in ("result", "error"):
                     break
-                job = last.data["job"]
-                tell(last)
-        except httpx.HTTPError as exc:
-            reason = str(exc) or type(exc).__name__
-            raise ClientError(f"{self._url}: no proxy answers there, or not any more: {reason}") from exc
+                job = data["job"]
+                tell(event.event, data)
+        except ClientError:
+            raise
         except BaseException:
             if job is not None:
                 self._cancel(job)
             raise
-        if last is not None and last.name == "error":
-            raise ClientError(last.data["error"]["message"])
-        if last is None or last.name != "result":
-            raise ClientError(f"{self._url}: the connection ended before the picture was done")
-        return last.data
+        if "error" in data:
+            raise ClientError(data["error"]["message"])
+        return data
 
-    def _events(self, parameters: Mapping[str, Any]) -> Iterator[Event]:
-        headers = {"Accept": "text/event-stream"}
-        with self._http.stream("GET", "generate/events", params=dict(parameters), headers=headers) as answer:
-            if not answer.is_success or not answer.headers.get("content-type", "").startswith(headers["Accept"]):
+    def _events(self, parameters: Mapping[str, Any]) -> Iterator[ServerSentEvent]:
+        """The events of one picture without end, over as many connections as it takes.
+
+        The last event's id leads back to the picture. Before the first, asking again would draw another.
+        """
+        last_id, waits = "", iter(_BACK_OFF_SECONDS)
+        while True:
+            broken = httpx.HTTPError("the connection ended before the picture was done")
+            try:
+                for event in self._connection(parameters, last_id):
+                    last_id, waits = event.id, iter(_BACK_OFF_SECONDS)
+                    yield event
+            except httpx.HTTPError as exc:
+                broken = exc
+            wait = next(waits, None)
+            if not last_id or wait is None:
+                reason = str(broken) or type(broken).__name__
+                raise ClientError(f"{self._url}: no proxy answers there, or not any more: {reason}") from broken
+            time.sleep(wait)
+
+    def _connection(self, parameters: Mapping[str, Any], last_id: str) -> Iterator[ServerSentEvent]:
+        """The events after the one of that id; of a new picture if it is empty."""
+        headers = {"Last-Event-ID": last_id} if last_id else {}
+        with connect_sse(self._http, "GET", "generate/events", params=dict(parameters), headers=headers) as source:
+            answer = source.response
+            if last_id and answer.status_code == _NO_CONTENT:
+                raise ClientError(f"{self._url}: the connection broke, and the picture is not known there any more")
+            if not answer.is_success or not answer.headers.get("content-type", "").startswith("text/event-stream"):
                 raise ClientError(f"{self._url}: answered with status {answer.status_code}, not as an Easel proxy does")
-            yield from read_events(answer.iter_bytes())
+            # Comments, which say only that the connection is alive, come as events without data.
+            yield from (event for event in source.iter_sse() if event.data)
 
     def _cancel(self, job: str) -> None:
         """If that fails, the proxy ends the work by itself when nobody listens any more."""
         with contextlib.suppress(httpx.HTTPError):
             self._http.get("generate/cancel", params={"job": job})
-
-
-def read_events(chunks: Iterable[bytes]) -> Iterator[Event]:
-    """The events in chunks of a stream whose lines end in LF, as the proxy's do, each with one line of JSON as data."""
-    rest = b""
-    for chunk in chunks:
-        *blocks, rest = (rest + chunk).split(b"\n\n")
-        for block in blocks:
-            fields = dict(line.split(b": ", 1) for line in block.split(b"\n") if not line.startswith(b":"))
-            if fields:
-                yield Event(fields[b"event"].decode(), orjson.loads(fields[b"data"]))

@@ -8,6 +8,7 @@ EaselError
 │   └── BadModelAnswerError    502  the model answered, but not with what its signature promises
 ├── FamilyMisfitError          503  the models of a family do not fit together
 ├── NotReadyError              503  what is still missing, at readiness
+├── StoppingError              503  the proxy stops before the picture is done
 ├── UnknownJobError            404  no job of this name, or not any more
 └── AbandonedError             499  the client left before its picture was done
 """
@@ -105,6 +106,16 @@ class NotReadyError(EaselError):
     def because(cls, causes: Sequence[EaselError]) -> "NotReadyError":
         """The error that repeats every cause."""
         return cls("; ".join(str(cause) for cause in causes), [detail for cause in causes for detail in cause.details])
+
+
+class StoppingError(EaselError):
+    """The proxy stops before the picture is done."""
+
+    status = 503
+    kind = "stopping"
+
+    def __init__(self) -> None:
+        super().__init__("the proxy was stopped before the picture was done")
 
 
 class UnknownJobError(EaselError):

@@ -59,16 +59,20 @@ class Job:
     """One request under way, as a service's watcher.
 
     preview_steps: steps from one preview to the next; 0: none.
+    most_previews: how many to make; None: as many as there is time for.
     left_seconds: how long it goes on when nobody watches.
     number: of the state that it is in; each state has a higher one than those before. Nobody is told of the first, 0,
         in which nothing is known.
+    previews: of the first picture, (H, W, 3) uint8 each, if their number is limited: who counts on them must miss none.
     """
 
     id: str
     preview_steps: int
+    most_previews: int | None
     left_seconds: float
     state: State = field(default_factory=lambda: Queued(0))
     number: int = 0
+    previews: list[NDArray[np.uint8]] = field(default_factory=list)
     _news: asyncio.Event = field(default_factory=asyncio.Event)
     _watchers: int = 0
     _left_at: float = field(default_factory=time.monotonic)
@@ -125,12 +129,16 @@ class Job:
         self.enter(Progressed(progress.step, progress.steps, seconds_left, preview))
 
     async def _preview(self, progress: Progress) -> NDArray[np.uint8] | None:
-        """The last call's end is followed by the picture itself."""
+        """The pictures so far, if it is time; the last call's end is followed by the pictures themselves."""
         is_due = self.preview_steps and progress.step - self._shown_step >= self.preview_steps
-        if not is_due or progress.preview is None or progress.step == progress.steps:
+        is_over = progress.step == progress.steps or len(self.previews) == self.most_previews
+        if not is_due or is_over or progress.preview is None:
             return None
         self._shown_step = progress.step
-        return await progress.preview()
+        preview = await progress.preview()
+        if self.most_previews is not None:
+            self.previews.append(preview[0].copy())
+        return preview
 
     def _check(self) -> None:
         """Raise AbandonedError if the work was cancelled, or nobody has watched it for a while."""
@@ -162,9 +170,9 @@ class Jobs:
         """The job of that name; None if there is none, or not any more."""
         return self._jobs.get(job_id)
 
-    def start(self, order: Order, preview_steps: int = 0) -> Job:
+    def start(self, order: Order, preview_steps: int = 0, most_previews: int | None = None) -> Job:
         """Begin to draw; nobody has to wait for it."""
-        job = Job(secrets.token_urlsafe(16), preview_steps, self._left_seconds)
+        job = Job(secrets.token_urlsafe(16), preview_steps, most_previews, self._left_seconds)
         self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job, order))
         self._tasks.add(task)

@@ -18,6 +18,7 @@ from proxy.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
     NotReadyError,
+    StoppingError,
 )
 
 Responses = dict[int | str, dict[str, Any]]
@@ -35,6 +36,7 @@ DRAWING = (
     _AWAY,
     _MISFIT,
     ModelTimeoutError("emoji_diffusion_model", "the model server did not answer in time"),
+    StoppingError(),
 )
 
 

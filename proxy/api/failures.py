@@ -28,26 +28,27 @@ def install(app: FastAPI) -> None:
     app.add_exception_handler(Exception, _bug)
 
 
-def _dialect(request: Request) -> Dialect:
+def dialect(request: Request) -> Dialect:
     """The dialect of the API that was asked, also where it has no such path."""
     path = request.url.path
     return next((dialect for root, dialect in _DIALECTS.items() if f"{path}/".startswith(f"{root}/")), EASEL)
 
 
-def _answer(request: Request, status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
-    status, body = _dialect(request).say(status, error)
+def answer(request: Request, status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
+    """The error in the shape of the API that was asked."""
+    status, body = dialect(request).say(status, error)
     return Response(orjson.dumps(body), status, headers, "application/json")
 
 
 async def _easel_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, EaselError)  # noqa: S101 - the type it is registered for
-    return _answer(request, error.status, error)
+    return answer(request, error.status, error)
 
 
 async def _invalid(request: Request, error: Exception) -> Response:
     assert isinstance(error, RequestValidationError)  # noqa: S101 - the type it is registered for
-    invalid = _dialect(request).invalid(request.url.path, error.errors())
-    return _answer(request, invalid.status, invalid)
+    invalid = dialect(request).invalid(request.url.path, error.errors())
+    return answer(request, invalid.status, invalid)
 
 
 async def _http_error(request: Request, error: Exception) -> Response:
@@ -56,8 +57,8 @@ async def _http_error(request: Request, error: Exception) -> Response:
         return Response(status_code=error.status_code)
     if error.status_code == HTTPStatus.BAD_REQUEST:  # what FastAPI says of a body that is no text, or nested too deeply
         return await _easel_error(request, InvalidParametersError.one("body", "what cannot be read", BODY))
-    return _answer(request, error.status_code, spoken(error), error.headers)
+    return answer(request, error.status_code, spoken(error), error.headers)
 
 
 async def _bug(request: Request, __: Exception) -> Response:
-    return _answer(request, 500, EaselError(MISTAKE))
+    return answer(request, 500, EaselError(MISTAKE))

@@ -18,7 +18,7 @@ from proxy.api.openai_shapes import DIALECT, Image, ImageRequest, Images, Model,
 from proxy.api.present import Present
 from proxy.api.routes import Served, Worked
 from proxy.errors import InvalidParametersError
-from proxy.jobs import Failed, Finished, Job, Progressed, Queued
+from proxy.jobs import Failed, Finished, Job, Queued
 from proxy.pictures import encode
 from proxy.service import Result, parameters
 
@@ -40,11 +40,13 @@ _DRAWN: Responses = {
 
 @router.post("/images/generations", response_model=Images, responses=_DRAWN)
 async def post_images(request: Request, service: Served, jobs: Worked, body: ImageRequest) -> Response:
-    """n pictures; with `stream`, Server-Sent Events: up to three partial images of the first, then each picture."""
+    """n pictures; with `stream`, Server-Sent Events: partial images of the first, then each picture.
+
+    There are `partial_images` of them, but only one less than `steps` if that is not more.
+    """
     wanted = body.order()
     if body.stream:
-        steps_per_partial = -(-wanted.steps // (body.partial_images + 1)) if body.partial_images else 0
-        job = jobs.start(wanted, steps_per_partial)
+        job = jobs.start(wanted, *_partials(wanted.steps, body.partial_images))
         await _begin(job)
         return StreamingResponse(_stream(job, body), media_type="text/event-stream")
     result = await service.draw(wanted, Present(request))
@@ -87,6 +89,15 @@ def _size(result: Result) -> str:
     return f"{result.order.width}x{result.order.height}"
 
 
+def _partials(steps: int, wanted: int) -> tuple[int, int]:
+    """Steps from one partial image to the next, and how many there are: one less than steps at most."""
+    count = min(wanted, steps - 1)
+    if not count:
+        return 0, 0
+    # Evenly, but the last of them before the picture's last step.
+    return min(-(-steps // (count + 1)), (steps - 1) // count), count
+
+
 async def _begin(job: Job) -> None:
     """Wait until the job is in line or under way, so that a request that cannot be drawn is refused by its status."""
     async with aclosing(job.states()) as states:
@@ -103,12 +114,12 @@ async def _stream(job: Job, body: ImageRequest) -> AsyncIterator[bytes]:
     try:
         async with aclosing(job.states()) as states:
             async for _, state in states:
+                for preview in job.previews[partial:]:
+                    file = await asyncio.to_thread(encode, preview, body.output_format, {})
+                    size = f"{preview.shape[1]}x{preview.shape[0]}"
+                    yield _picture("partial_image", body, file, size, partial_image_index=partial)
+                    partial += 1
                 match state:
-                    case Progressed(preview=preview) if preview is not None and partial < body.partial_images:
-                        file = await asyncio.to_thread(encode, preview[0], body.output_format, {})
-                        size = f"{preview.shape[2]}x{preview.shape[1]}"
-                        yield _picture("partial_image", body, file, size, partial_image_index=partial)
-                        partial += 1
                     case Finished(result):
                         for file in await result.files():
                             yield _picture("completed", body, file, _size(result), usage=_NO_USAGE)

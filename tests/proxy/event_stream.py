@@ -77,7 +77,7 @@ def read(lines: Iterator[str]) -> Iterator[Event]:
             name, _, value = line.partition(": ")
             fields[name] = value
         elif "event" in fields:
-            yield Event(fields["event"], json.loads(fields["data"]), fields["id"])
+            yield Event(fields["event"], json.loads(fields["data"]), fields.get("id", ""))
             fields = {}
 
 

@@ -1,14 +1,17 @@
 """Drawing from the command line over a real proxy process."""
 
+import contextlib
 import io
-import json
 import os
 import pty
 import signal
 import subprocess
 import sys
+import termios
 import time
+from collections.abc import Callable, Mapping
 from pathlib import Path
+from types import MappingProxyType
 
 import httpx
 import numpy as np
@@ -16,8 +19,7 @@ import pytest
 from PIL import Image
 
 from proxy.cli import main
-from proxy.client import Event, read_events
-from tests.proxy.event_stream import calls, slow
+from tests.proxy.event_stream import Gate, calls, slow, until, watching
 from tests.proxy.fake_model_server import PIXELS, FakeModelServer
 from tests.proxy.proxy_process import ROOT, free_port
 
@@ -35,7 +37,7 @@ WRONG: list[tuple[list[str], str]] = [
     (["a", "--sheet", "sheet"], "--sheet: received 'sheet', allowed is a name that ends in .png"),
     (["--captions", "missing.txt"], "--captions: received 'missing.txt', allowed is a text file that can be read"),
     (["--captions", "empty.txt"], "--captions: received 'empty.txt', allowed is a file with a caption on a line"),
-    (["a", "--captions", "empty.txt"], "empty.txt"),
+    (["a", "--captions", "one.txt"], "caption: received 'a', allowed is none beside --captions"),
     (["a", "--url", "nowhere"], "--url: received 'nowhere', allowed is an address such as http://127.0.0.1:5000"),
 ]
 
@@ -45,6 +47,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """Where the commands of a test run."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "empty.txt").write_text("\n \n")
+    (tmp_path / "one.txt").write_text("red heart\n")
     return tmp_path
 
 
@@ -174,30 +177,37 @@ def test_control_c_cancels_the_work(url: str, served: FakeModelServer) -> None:
 def test_a_terminal_gets_a_progress_bar(url: str, served: FakeModelServer) -> None:
     """It grows, says what is left, and is gone at the end."""
     slow(served, 0.1)
+    *lines, last = shown(url, "red heart", "--steps", "6", "--steps-per-call", "2")
+    assert f"1/1 red heart |{' ' * 24}| 0/6" in lines
+    (second,) = {line for line in lines if line.startswith(f"1/1 red heart |{'█' * 8}{' ' * 16}| 2/6, ")}
+    assert second.endswith(" s left")
+    assert (lines[-1].strip(), last) == ("", "")
+
+
+def test_a_terminal_says_who_is_before(url: str, served: FakeModelServer) -> None:
+    """Nobody, if the request is the next to be drawn."""
+    gate = Gate(served)
+    with watching(url) as events:
+        until(events, "progress")
+        shown(url, "red heart", when={b", waiting, 0 before": gate.let})
+
+
+def shown(url: str, *arguments: str, when: Mapping[bytes, Callable[[], None]] = MappingProxyType({})) -> list[str]:
+    """What a command wrote onto a terminal, line by line.
+
+    when: what to do once something can be read there.
+    """
+    acts = dict(when)
     terminal, end = pty.openpty()
-    asked = command(url, "red heart", "--steps", "6", "--steps-per-call", "2")
-    process = subprocess.Popen(asked, env=environment(), stdout=subprocess.DEVNULL, stderr=end)
+    termios.tcsetwinsize(end, (24, 100))
+    process = subprocess.Popen(command(url, *arguments), env=environment(), stdout=subprocess.DEVNULL, stderr=end)
     os.close(end)
-    shown = b""
-    while chunk := _read(terminal):
-        shown += chunk
+    written = b""
+    with contextlib.suppress(OSError):  # how Linux says that the other end is closed
+        while chunk := os.read(terminal, 4096):
+            written += chunk
+            for words in [words for words in acts if words in written]:
+                acts.pop(words)()
     assert process.wait(START_SECONDS) == 0
-    lines = shown.decode().split("\r\x1b[K")
-    assert f"[{'.' * 24}] 0/6 1/1 red heart" in lines
-    assert any(line.startswith(f"[{'#' * 8}{'.' * 16}] 2/6 1 s left 1/1 red heart") for line in lines)
-    assert lines[-1] == ""
-
-
-def _read(terminal: int) -> bytes:
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # how Linux says that the other end is closed
-        return b""
-
-
-def test_events_are_read_wherever_the_stream_is_cut() -> None:
-    """Comments are passed over, and line breaks of other kinds than LF are text."""
-    data = {"caption": "a\u2028b"}
-    stream = f": ping\n\nevent: result\ndata: {json.dumps(data, ensure_ascii=False)}\nid: j.1\n\n".encode()
-    for cut in range(len(stream)):
-        assert list(read_events([stream[:cut], stream[cut:]])) == [Event("result", data)]
+    assert acts == {}
+    return written.decode().split("\r")[1:]

@@ -2,6 +2,7 @@
 
 import asyncio
 import logging
+from dataclasses import replace
 
 import httpx
 import pytest
@@ -12,7 +13,7 @@ from proxy.jobs import Failed, Finished, Jobs, Progressed
 from proxy.pictures import Format
 from proxy.service import Order, Result, Service
 from proxy.settings import Settings
-from tests.proxy.fake_model_server import FakeModelServer
+from tests.proxy.fake_model_server import PIXELS, FakeModelServer
 
 ORDER = Order("red heart", "", 3, 7.5, 1, "euler", 1, None, None, Format.PNG, None, 1)
 
@@ -79,3 +80,15 @@ async def test_a_mistake_of_the_proxy_ends_the_job_and_is_logged(caplog: pytest.
     assert type(state.error) is EaselError
     assert "secret" not in str(state.error)
     assert "ZeroDivisionError: secret" in caplog.text
+
+
+async def test_previews_of_a_limited_number_are_kept_for_who_is_slow(fake: FakeModelServer) -> None:
+    """Whoever looks only at the end finds each, and no more are decoded than that."""
+    app = create_app(Settings(), fake.transport())
+    async with app.router.lifespan_context(app):
+        job = Jobs(app.state.service).start(replace(ORDER, steps=9), preview_steps=2, most_previews=3)
+        await asyncio.sleep(1)
+        assert job.is_over
+    assert len({preview.tobytes() for preview in job.previews}) == 3
+    assert {preview.shape for preview in job.previews} == {(PIXELS, PIXELS, 3)}
+    assert sum(path.endswith("decoder:predict") for _, path, _ in fake.calls) == 4

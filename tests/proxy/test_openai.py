@@ -16,6 +16,7 @@ from tests.proxy.fake_model_server import PIXELS, FakeModelServer, running
 from tests.proxy.test_process import running_proxy
 
 SIZE = f"{PIXELS}x{PIXELS}"
+COMPLETED = "image_generation.completed"
 
 
 @pytest.fixture(scope="module")
@@ -124,14 +125,44 @@ def test_a_stream_has_partial_images_and_then_the_picture(client: openai.OpenAI,
     assert all(picture(event.b64_json).size == (PIXELS, PIXELS) for event in partials)
 
 
-async def test_more_pictures_than_are_drawn_at_once_have_no_more_partial_images(connect: Connect) -> None:
-    """Two of the first picture, and then all ten."""
-    own = {"steps": 20}
-    async with connect(rows_per_call=2) as http_client:
-        client = openai.AsyncOpenAI(base_url="http://e/v1", api_key="none", max_retries=0, http_client=http_client)
-        stream = await client.images.generate(prompt="a", stream=True, partial_images=2, n=10, extra_body=own)
-        names = [event.type.removeprefix("image_generation.") async for event in stream]
-    assert names == ["partial_image"] * 2 + ["completed"] * 10
+@pytest.mark.parametrize("steps", [1, 2, 3, 4, 5, 6, 7, 9, 15, 20])
+@pytest.mark.parametrize("wanted", [1, 2, 3])
+def test_a_stream_has_exactly_the_partial_images_asked_for(
+    client: openai.OpenAI, served: FakeModelServer, wanted: int, steps: int
+) -> None:
+    """Decoded at even distances, before the last step; with too few steps, one after each step but the last."""
+    served.calls.clear()
+    own = {"seed": 3, "steps": steps}
+    events = list(client.images.generate(prompt="red heart", stream=True, partial_images=wanted, extra_body=own))
+    expected = min(wanted, steps - 1)
+    assert [event.type for event in events] == [*["image_generation.partial_image"] * expected, COMPLETED]
+    assert len({event.b64_json for event in events}) == expected + 1
+    made, decoded = 0, []
+    for _, path, body in served.calls:
+        if path.endswith("diffusion_model:predict"):
+            made += sum(any(step) for step in body["inputs"]["coefficients"][0])  # those of zeros do nothing
+        elif path.endswith("decoder:predict"):
+            decoded.append(made)
+    distance = decoded[0]
+    assert decoded == [*range(distance, expected * distance + 1, distance), steps]
+
+
+@pytest.mark.parametrize(("n", "steps"), [(1, 7), (2, 7), (5, 7), (5, 2), (5, 3)])
+def test_partial_images_are_of_the_first_picture(n: int, steps: int) -> None:
+    """Also if not all pictures fit into one call, and those after the first have previews of their own."""
+    own = {"seed": 3, "steps": steps}
+    asked: dict[str, Any] = {"prompt": "red heart", "stream": True, "partial_images": 3, "extra_body": own}
+    with (
+        running(FakeModelServer()) as server,
+        running_proxy(server.url, rows_per_call=2) as (address, _, _),
+        openai.OpenAI(base_url=f"{address}/v1", api_key="none", max_retries=0) as client,
+    ):
+        alone = list(client.images.generate(n=1, **asked))
+        events = list(client.images.generate(n=n, **asked))
+    *partials, last = alone
+    assert len(partials) == min(3, steps - 1)
+    assert [event.b64_json for event in events[: len(alone)]] == [event.b64_json for event in alone]
+    assert [event.type for event in events[len(partials) :]] == [last.type] * n
 
 
 def test_a_stream_that_is_left_stops_the_work(client: openai.OpenAI, served: FakeModelServer) -> None:
