@@ -1,6 +1,6 @@
 // The pictures that were drawn: a grid, and one of them large with its parameters.
 
-import { address } from "./api.js";
+import { ApiError, address } from "./api.js";
 import { byId, make, words } from "./elements.js";
 
 // What decides a picture.
@@ -35,7 +35,7 @@ export class Gallery {
     byId("viewer-again").disabled = isBusy;
   }
 
-  /** Keep the pictures of a result. */
+  /** Keep the pictures of a result. Throws ApiError where the browser has no room for them; then they last as long as the page. */
   async add({ pictures, parameters }) {
     const now = Date.now();
     const decisive = Object.fromEntries(DECISIVE.map((name) => [name, parameters[name]]));
@@ -50,7 +50,8 @@ export class Gallery {
     this.#show();
     const kept = await Promise.all(added);
     const count = records.length === 1 ? "The picture is there." : `${records.length} pictures are there.`;
-    this.#on.say(kept.every(Boolean) ? count : `${count} This browser has no room to keep it: save what you like.`);
+    if (kept.every(Boolean)) this.#on.say(count);
+    else throw new ApiError({ message: `${count} This browser has no room to keep it: save what you like.` });
   }
 
   #show() {

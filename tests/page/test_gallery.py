@@ -58,6 +58,47 @@ def test_the_link_makes_the_same_picture(face: Face, page: Page) -> None:
     assert np.abs(saved - linked).max() <= 1
 
 
+def test_the_link_can_be_copied_by_hand(face: Face) -> None:
+    """Browsers lend the clipboard to pages of this machine or over HTTPS alone."""
+    face.page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    face.open()
+    face.draw("red heart", steps=1, seed=3)
+    face.drawn(1)
+    face.pictures.first.click()
+    face.page.get_by_role("button", name="Copy link").click()
+    link = face.page.locator("#viewer-said a")
+    assert httpx.get(link.get_attribute("href") or "", trust_env=False).headers["easel-seed"] == "3"
+    expect(link).to_contain_text("/generate?caption=red+heart&")
+
+
+def test_a_full_disk_is_said(face: Face, page: Page) -> None:
+    """What cannot be kept can still be looked at and saved."""
+    storage = page.context.new_cdp_session(page)
+    storage.send("Storage.overrideQuotaForOrigin", {"origin": face.url, "quotaSize": 1000})
+    face.draw("red heart", steps=1)
+    face.drawn(1)
+    expect(page.locator("#failure")).to_contain_text("This browser has no room to keep it")
+    face.pictures.first.click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save").click()
+    seed = page.locator("#viewer-parameters dd").nth(2).text_content()
+    assert download.value.suggested_filename == f"easel-{seed}.png"
+
+
+def test_a_browser_that_keeps_nothing_draws_all_the_same(face: Face) -> None:
+    """Some refuse their database to private windows and to frames of another site."""
+    face.page.add_init_script("IDBFactory.prototype.open = () => { throw new DOMException('no', 'SecurityError'); }")
+    face.open()
+    face.draw("red heart", steps=1, n=2)
+    face.drawn(2)
+    expect(face.page.locator("#failure")).to_contain_text("2 pictures are there. This browser has no room")
+    face.pictures.first.click()
+    face.page.get_by_role("button", name="Delete").click()
+    face.drawn(1)
+    face.open()
+    face.drawn(0)
+
+
 def test_settings_are_taken_over_and_drawn_with_another_seed(face: Face, page: Page) -> None:
     face.draw("red heart", steps=3, seed=11)
     face.drawn(1)
@@ -69,6 +110,7 @@ def test_settings_are_taken_over_and_drawn_with_another_seed(face: Face, page: P
     expect(page.get_by_label("Steps")).to_have_value("3")
     expect(page.locator("#seed")).to_have_value("11")
     expect(page.get_by_role("button", name="Keep this seed")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#caption-tokens")).to_have_text("73 of 75 tokens left")
     face.pictures.last.click()
     page.get_by_role("button", name="Again with another seed").click()
     face.drawn(3)
@@ -90,4 +132,13 @@ def test_a_kept_seed_stays_and_another_is_new(face: Face, page: Page) -> None:
     face.drawn(3)
     assert first != second == seed.input_value()
     page.get_by_role("button", name="Another seed", exact=True).click()
-    assert seed.input_value() != second
+    rolled = seed.input_value()
+    assert rolled != second
+    face.draw("red heart", steps=1)
+    face.drawn(4)
+    assert seed.input_value() == rolled
+    page.get_by_role("button", name="Keep this seed").click()
+    face.draw("red heart", steps=1, seed=7)
+    face.drawn(5)
+    expect(page.get_by_role("button", name="Keep this seed")).to_have_attribute("aria-pressed", "true")
+    assert seed.input_value() == "7"
