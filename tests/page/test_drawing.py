@@ -6,7 +6,7 @@ import re
 import time
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from local.stack import Stack
 from tests.page.face import Face
@@ -90,6 +90,18 @@ def test_errors_stand_beside_their_fields(face: Face, page: Page) -> None:
     assert not [request for request in face.requests if "/generate" in request.url]
 
 
+def test_an_error_in_a_closed_room_opens_it(page: Page) -> None:
+    """Settings that are shut are opened where one of them is wrong."""
+    summary = page.locator("#settings summary")
+    summary.click()
+    page.locator("#steps").fill("0")
+    summary.click()
+    page.locator("#caption").fill("red heart")
+    page.locator("#caption").press("Enter")
+    expect(page.locator("#steps-error")).to_be_visible()
+    expect(page.locator("#steps")).to_be_focused()
+
+
 def test_what_only_the_server_knows_stands_there_too(face: Face, page: Page) -> None:
     face.draw("cat " * 700)
     expect(page.locator("#caption-error")).to_contain_text("at most 2500 characters")
@@ -116,6 +128,29 @@ def test_tokens_are_counted_before_they_are_cut(page: Page) -> None:
     expect(page.locator("#negative_caption-tokens")).to_have_text("74 of 75 tokens left")
 
 
+def test_a_count_that_comes_late_is_not_shown(page: Page) -> None:
+    """Not beside a caption that has changed meanwhile."""
+    late: list[Route] = []
+    page.route("**/tokens?caption=red", late.append)
+    with page.expect_request("**/tokens?caption=red"):
+        page.locator("#caption").fill("red")
+    page.locator("#caption").fill("red heart and ghost")
+    expect(page.locator("#caption-tokens")).to_have_text("71 of 75 tokens left")
+    with page.expect_response("**/tokens?caption=red"):
+        late[0].continue_()
+    page.wait_for_timeout(200)
+    expect(page.locator("#caption-tokens")).to_have_text("71 of 75 tokens left")
+
+
+def test_enter_that_ends_a_composed_word_does_not_draw(face: Face, page: Page) -> None:
+    """In Japanese, say, Enter first chooses a word."""
+    page.locator("#caption").fill("red heart")
+    composed = {"key": "Enter", "isComposing": True, "bubbles": True}
+    page.locator("#caption").dispatch_event("keydown", composed)
+    page.wait_for_timeout(300)
+    assert not [request for request in face.requests if "/generate" in request.url]
+
+
 def test_shift_and_enter_begin_a_line(face: Face, page: Page) -> None:
     page.keyboard.type("red")
     page.keyboard.press("Shift+Enter")
@@ -133,4 +168,7 @@ def test_fields_have_the_servers_limits_and_defaults(page: Page, stack: Stack) -
         assert float(field.get_attribute("max") or "") == limits["maximum"]
         assert float(field.input_value()) == limits["default"]
     assert page.locator("#sampler option").all_text_contents() == catalogue["samplers"]
+    assert page.locator("#format option").all_text_contents() == catalogue["formats"]
+    for name in ("sampler", "format"):
+        assert page.locator(f"#{name}").input_value() == catalogue["parameters"][name]["default"]
     assert page.locator("#examples button").all_text_contents() == catalogue["families"][0]["examples"]

@@ -58,6 +58,16 @@ def test_the_link_makes_the_same_picture(face: Face, page: Page) -> None:
     assert np.abs(saved - linked).max() <= 1
 
 
+def test_a_click_beside_it_closes_a_picture(face: Face, page: Page) -> None:
+    face.draw("red heart", steps=1)
+    face.drawn(1)
+    face.pictures.first.click()
+    page.locator("#viewer-picture").click()
+    expect(page.locator("#viewer")).to_be_visible()
+    page.mouse.click(5, 5)
+    expect(page.locator("#viewer")).to_be_hidden()
+
+
 def test_the_link_can_be_copied_by_hand(face: Face) -> None:
     """Browsers lend the clipboard to pages of this machine or over HTTPS alone."""
     face.page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
