@@ -131,7 +131,7 @@ def test_tokens_are_counted_before_they_are_cut(page: Page) -> None:
 def test_a_count_that_comes_late_is_not_shown(page: Page) -> None:
     """Not beside a caption that has changed meanwhile."""
     late: list[Route] = []
-    page.route("**/tokens?caption=red", late.append)
+    page.route("**/tokens?caption=red", lambda route: late.append(route))
     with page.expect_request("**/tokens?caption=red"):
         page.locator("#caption").fill("red")
     page.locator("#caption").fill("red heart and ghost")

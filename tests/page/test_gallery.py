@@ -19,6 +19,9 @@ def test_pictures_outlast_the_page(face: Face, page: Page) -> None:
     face.draw("pizza", n=3, seed=7, steps=2)
     face.drawn(4)
     sources = page.evaluate("[...document.querySelectorAll('#pictures img')].map(image => image.alt)")
+    face.pictures.first.click()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer-parameters")).to_contain_text("Seed8")
     face.open()
     face.drawn(4)
     assert sources == ["pizza", "pizza", "pizza", "red heart"]
@@ -118,6 +121,7 @@ def test_settings_are_taken_over_and_drawn_with_another_seed(face: Face, page: P
     page.get_by_role("button", name="Use these settings").click()
     expect(page.get_by_label("Caption", exact=True)).to_have_value("red heart")
     expect(page.get_by_label("Steps")).to_have_value("3")
+    expect(page.locator("#n")).to_have_value("1")
     expect(page.locator("#seed")).to_have_value("11")
     expect(page.get_by_role("button", name="Keep this seed")).to_have_attribute("aria-pressed", "true")
     expect(page.locator("#caption-tokens")).to_have_text("73 of 75 tokens left")
@@ -137,13 +141,17 @@ def test_a_kept_seed_stays_and_another_is_new(face: Face, page: Page) -> None:
     face.draw("red heart", steps=1)
     face.drawn(2)
     second = seed.input_value()
-    page.get_by_role("button", name="Keep this seed").click()
+    keep = page.get_by_role("button", name="Keep this seed")
+    keep.click()
     face.draw("red heart", steps=1)
     face.drawn(3)
     assert first != second == seed.input_value()
+    keep.click()
+    expect(keep).to_have_attribute("aria-pressed", "false")
     page.get_by_role("button", name="Another seed", exact=True).click()
     rolled = seed.input_value()
     assert rolled != second
+    assert max(map(int, (first, second, rolled))) > 1_000_000, "seeds are drawn from all that there are"
     face.draw("red heart", steps=1)
     face.drawn(4)
     assert seed.input_value() == rolled
