@@ -33,7 +33,7 @@ def test_pictures_outlast_the_page(face: Face, page: Page) -> None:
 
 
 def test_what_is_deleted_can_come_back(face: Face, page: Page) -> None:
-    """After a reload too, a picture that was brought back is there."""
+    """After a reload too, a picture that was brought back is there, and a deleted one is not."""
     face.draw("red heart", n=2, steps=2)
     face.drawn(2)
     face.pictures.last.click()
@@ -44,6 +44,11 @@ def test_what_is_deleted_can_come_back(face: Face, page: Page) -> None:
     face.drawn(2)
     face.open()
     face.drawn(2)
+    face.pictures.last.click()
+    page.get_by_role("button", name="Delete").click()
+    face.drawn(1)
+    face.open()
+    face.drawn(1)
 
 
 def test_the_link_makes_the_same_picture(face: Face, page: Page) -> None:
