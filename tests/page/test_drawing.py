@@ -45,10 +45,11 @@ def test_an_example_draws_too(face: Face, page: Page) -> None:
 def test_progress_and_previews_are_shown(face: Face, page: Page) -> None:
     """Steps go up, the time left is told, and the preview changes."""
     page.evaluate("""() => {
-        window.seen = { steps: [], previews: new Set(), left: false };
+        window.seen = { steps: [], bars: new Set(), previews: new Set(), left: false };
         new MutationObserver(() => {
             const [, step] = /Step (\\d+) of 100/.exec(document.querySelector("#step").textContent) ?? [];
             if (step) seen.steps.push(Number(step));
+            if (step) seen.bars.add(document.querySelector("#bar").position);
             seen.left ||= / s left/.test(document.querySelector("#step").textContent);
             const preview = document.querySelector("#preview");
             if (!preview.hidden) seen.previews.add(preview.src);
@@ -57,11 +58,18 @@ def test_progress_and_previews_are_shown(face: Face, page: Page) -> None:
     face.draw("red heart", steps=100, n=2)
     expect(page.locator("#preview")).to_be_visible()
     face.drawn(2)
-    steps, previews, left = page.evaluate("[seen.steps, seen.previews.size, seen.left]")
+    steps, bars, previews, left = page.evaluate("[seen.steps, seen.bars.size, seen.previews.size, seen.left]")
     assert steps == sorted(steps)
     assert len(set(steps)) >= 10
+    assert bars >= 10
     assert previews >= 5
     assert left
+    begun = """form => {
+        form.requestSubmit();
+        return [document.querySelector("#preview").hidden, document.querySelector("#bar").position];
+    }"""
+    assert page.locator("#form").evaluate(begun) == [True, -1]  # nothing is known of the next picture yet
+    page.keyboard.press("Escape")
 
 
 def test_cancel_ends_the_work_on_the_server(face: Face, page: Page, stack: Stack) -> None:
