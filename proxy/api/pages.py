@@ -9,9 +9,11 @@ from starlette.responses import Response
 from starlette.staticfiles import StaticFiles
 
 _FILES = Path(__file__).parents[1] / "static"
+# Notebooks show the page in a frame: those of this machine from another port, Colab from two hosts of its own.
+_NOTEBOOKS = "http://localhost:* http://127.0.0.1:* https://colab.research.google.com https://*.googleusercontent.com"
 _POLICY = (
     "default-src 'none'; script-src 'self'; style-src 'self'; connect-src 'self'; img-src 'self' data: blob:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
+    f"base-uri 'none'; form-action 'none'; frame-ancestors 'self' {_NOTEBOOKS}"
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,

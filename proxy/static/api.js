@@ -67,7 +67,9 @@ export function draw(parameters, on) {
       reject(new ApiError(JSON.parse(event.data).error));
     } else if (events.readyState === EventSource.CLOSED) {
       reject(job ? LOST : OFFLINE);
-    } else if (!isCancelled) {
+    } else if (isCancelled) {
+      events.close();
+    } else {
       on.lost();
     }
   });

@@ -9,10 +9,13 @@ const FEW = 10;
 export class Counter {
   #field;
   #place;
+  #say;
+  #isWarning = false;
   #timer;
 
-  /** name: of the field; the element `<name>-tokens` shows the count. */
-  constructor(name) {
+  /** name: of the field; the element `<name>-tokens` shows the count; say: tells a warning to those who do not see it. */
+  constructor(name, say) {
+    this.#say = say;
     this.#field = byId(name);
     this.#place = byId(`${name}-tokens`);
     this.#field.addEventListener("input", () => {
@@ -32,9 +35,15 @@ export class Counter {
     const counted = await get("tokens", { caption }).catch(() => undefined);
     if (!counted || caption !== this.#field.value) return;
     const { tokens, most, dropped } = counted;
-    this.#place.classList.toggle("warning", Boolean(dropped) || most - tokens < FEW);
     this.#place.textContent = dropped
       ? `Too long by: “${dropped}”. The networks read ${most} tokens.`
       : `${most - tokens} of ${most} tokens left`;
+    this.#warn(Boolean(dropped) || most - tokens < FEW);
+  }
+
+  #warn(isWarning) {
+    if (isWarning && !this.#isWarning) this.#say(this.#place.textContent);
+    this.#isWarning = isWarning;
+    this.#place.classList.toggle("warning", isWarning);
   }
 }

@@ -10,5 +10,7 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+const TITLES = { guidance_scale: "Guidance", n: "Pictures" };
+
 /** A parameter's name as people read it. */
-export const words = (name) => (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
+export const words = (name) => TITLES[name] ?? (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");

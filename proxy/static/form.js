@@ -6,15 +6,15 @@ import { Counter } from "./counter.js";
 const NUMBERS = ["steps", "guidance_scale", "seed", "n"];
 const CHOICES = ["family", "size", "sampler", "format"];
 const TEXTS = ["caption", "negative_caption"];
-const TITLES = { guidance_scale: "Guidance", n: "Pictures" };
+const COUNT = new Intl.NumberFormat("en", { notation: "compact", compactDisplay: "long", maximumSignificantDigits: 3 });
 
 export class Form {
   #catalogue;
   #counters;
   #isLocked = false;
 
-  /** catalogue: the answer to GET /models. */
-  constructor(catalogue) {
+  /** catalogue: the answer to GET /models; say: tells those who do not see the page. */
+  constructor(catalogue, say) {
     this.#catalogue = catalogue;
     const names = catalogue.families.map(({ name }) => name);
     const options = { family: names, size: [], sampler: catalogue.samplers, format: catalogue.formats };
@@ -25,7 +25,7 @@ export class Form {
     byId("family").closest(".field").hidden = names.length < 2;
     byId("family").addEventListener("change", () => this.#suit());
     byId("seed").after(...this.#seedButtons());
-    this.#counters = TEXTS.map((name) => new Counter(name));
+    this.#counters = TEXTS.map((name) => new Counter(name, say));
     this.#lock(false);
     this.#suit();
     for (const name of TEXTS) byId(name).addEventListener("keydown", (event) => this.#enter(event));
@@ -59,6 +59,8 @@ export class Form {
     this.#suit();
     byId("size").value = `${parameters.width}x${parameters.height}`;
     for (const name of [...TEXTS, ...NUMBERS, "sampler", "format"]) byId(name).value = parameters[name] ?? "";
+    // What the server has no more gives way to what it has.
+    for (const choice of CHOICES.map(byId)) choice.selectedIndex = Math.max(choice.selectedIndex, 0);
     this.#lock(true);
     for (const counter of this.#counters) counter.count();
     byId("settings").open = true;
@@ -71,7 +73,7 @@ export class Form {
     for (const { parameter, received, allowed } of details) {
       const name = ["width", "height"].includes(parameter) ? "size" : parameter;
       const [field, place] = [byId(name), byId(`${name}-error`)];
-      if (!place) {
+      if (!place || place.closest("[hidden]")) {
         isAtHome = false;
         continue;
       }
@@ -104,8 +106,8 @@ export class Form {
   /** Show what the chosen family has. */
   #suit() {
     const family = this.#catalogue.families.find(({ name }) => name === byId("family").value);
-    const millions = family.parameters ? `, ${(family.parameters / 1e6).toPrecision(3)} million parameters` : "";
-    byId("family-line").textContent = family.name + millions;
+    const count = family.parameters ? `, ${COUNT.format(family.parameters)} parameters` : "";
+    byId("family-line").textContent = family.name + count;
     byId("size").replaceChildren(...family.sizes.map(({ width, height }) => new Option(`${width} × ${height}`, `${width}x${height}`)));
     byId("examples").replaceChildren(...(family.examples ?? []).map((caption) => this.#example(caption)));
   }
@@ -130,7 +132,7 @@ export class Form {
   #field(name, field) {
     const error = make("p", { id: `${name}-error`, className: "error", role: "alert" });
     field.setAttribute("aria-describedby", error.id);
-    const label = make("label", { htmlFor: name, textContent: TITLES[name] ?? words(name) });
+    const label = make("label", { htmlFor: name, textContent: words(name) });
     return make("div", { className: "field" }, label, make("div", { className: "together" }, field), error);
   }
 

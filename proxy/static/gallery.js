@@ -1,16 +1,19 @@
 // The pictures that were drawn: a grid, and one of them large with its parameters.
 
-import { address } from "./api.js";
+import { ApiError, address } from "./api.js";
 import { byId, make, words } from "./elements.js";
 
-// What decides a picture; the order is that of the list beside it.
-const TOLD = ["caption", "negative_caption", "steps", "guidance_scale", "seed", "sampler", "width", "height", "family", "format"];
+// What decides a picture.
+const DECISIVE = ["caption", "negative_caption", "steps", "guidance_scale", "seed", "sampler", "width", "height", "family", "format"];
+// What stands beside it; the caption is its title.
+const TOLD = ["negative_caption", "steps", "guidance_scale", "seed", "sampler", "size", "family", "format"];
 
 export class Gallery {
   #history;
   #on;
   #open;
   #sources = new Map();
+  #items = new Map();
 
   /** on: functions `use(parameters)`, `draw(parameters)` and `say(text)`. */
   constructor(history, on) {
@@ -23,37 +26,48 @@ export class Gallery {
     byId("viewer-delete").addEventListener("click", () => this.#leave(() => this.#delete()));
     byId("viewer").addEventListener("keydown", (event) => this.#turn({ ArrowLeft: -1, ArrowRight: 1 }[event.key]));
     byId("viewer").addEventListener("click", (event) => event.target === event.currentTarget && event.target.close());
+    byId("pictures").append(...history.records.map((record) => this.#item(record)));
     this.#show();
   }
 
-  /** Keep the pictures of a result. */
+  /** Whether a picture is being drawn: then no other can be asked for. */
+  set isBusy(isBusy) {
+    byId("viewer-again").disabled = isBusy;
+  }
+
+  /** Keep the pictures of a result. Throws ApiError where the browser has no room for them; then they last as long as the page. */
   async add({ pictures, parameters }) {
     const now = Date.now();
-    const decisive = Object.fromEntries(TOLD.map((name) => [name, parameters[name]]));
+    const decisive = Object.fromEntries(DECISIVE.map((name) => [name, parameters[name]]));
     const records = pictures.map(({ seed, media_type: type, base64 }, place) => ({
       id: `${now}-${place}`,
       drawn: now - place / pictures.length, // the first of them is the newest
       parameters: { ...decisive, n: 1, seed },
       file: new Blob([Uint8Array.from(atob(base64), (byte) => byte.charCodeAt(0))], { type }),
     }));
-    const kept = await Promise.all(records.reverse().map((record) => this.#history.add(record)));
+    const added = records.toReversed().map((record) => this.#history.add(record));
+    byId("pictures").prepend(...records.map((record) => this.#item(record)));
     this.#show();
+    const kept = await Promise.all(added);
     const count = records.length === 1 ? "The picture is there." : `${records.length} pictures are there.`;
-    this.#on.say(kept.every(Boolean) ? count : `${count} This browser has no room to keep it: save what you like.`);
+    if (kept.every(Boolean)) this.#on.say(count);
+    else throw new ApiError({ message: `${count} This browser has no room to keep it: save what you like.` });
   }
 
   #show() {
     const { records, canUndo } = this.#history;
     byId("empty").hidden = records.length > 0;
     byId("undo").hidden = !canUndo;
-    byId("pictures").replaceChildren(...records.map((record) => this.#item(record)));
   }
 
+  /** A picture in the grid. Those that are there stay, and with them the focus. */
   #item(record) {
     const image = make("img", { src: this.#source(record), alt: record.parameters.caption, loading: "lazy" });
     const button = make("button", { type: "button", title: record.parameters.caption }, image);
     button.addEventListener("click", () => this.#view(record));
-    return make("li", {}, button);
+    const item = make("li", {}, button);
+    this.#items.set(record.id, item);
+    return item;
   }
 
   #source({ id, file }) {
@@ -66,10 +80,11 @@ export class Gallery {
     const { parameters } = record;
     byId("viewer-title").textContent = parameters.caption;
     Object.assign(byId("viewer-picture"), { src: this.#source(record), alt: parameters.caption });
-    const told = TOLD.filter((name) => name !== "caption" && parameters[name] !== "" && parameters[name] !== null);
-    byId("viewer-parameters").replaceChildren(
-      ...told.flatMap((name) => [make("dt", { textContent: words(name) }), make("dd", { textContent: parameters[name] })]),
-    );
+    const told = { ...parameters, size: `${parameters.width} × ${parameters.height}` };
+    byId("viewer-parameters").replaceChildren(...TOLD.filter((name) => told[name] !== "").flatMap((name) => [
+      make("dt", { textContent: words(name) }),
+      make("dd", { textContent: told[name] }),
+    ]));
     Object.assign(byId("viewer-save"), { href: this.#source(record), download: `easel-${parameters.seed}.${parameters.format}` });
     byId("viewer-said").textContent = "";
     if (!byId("viewer").open) byId("viewer").showModal();
@@ -100,6 +115,7 @@ export class Gallery {
   }
 
   async #delete() {
+    this.#items.get(this.#open.id).remove();
     await this.#history.delete(this.#open);
     this.#show();
     this.#on.say("Deleted.");
@@ -108,8 +124,11 @@ export class Gallery {
 
   async #undo() {
     const record = await this.#history.undo();
+    const item = this.#items.get(record.id);
+    const place = this.#history.records.indexOf(record);
+    byId("pictures").insertBefore(item, byId("pictures").children[place] ?? null);
+    item.querySelector("button").focus();
     this.#show();
     this.#on.say("The picture is back.");
-    byId("pictures").querySelectorAll("button")[this.#history.records.indexOf(record)].focus();
   }
 }

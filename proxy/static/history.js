@@ -33,7 +33,7 @@ export class History {
     const place = this.records.indexOf(record);
     this.records.splice(place, 1);
     this.#deleted.push({ record, place });
-    await this.#run("readwrite", (store) => store.delete(record.id));
+    await this.#run("readwrite", (store) => store.delete(record.id)).catch(() => {}); // then it is back after a reload
   }
 
   /** Bring back what was deleted last. */
@@ -50,17 +50,21 @@ export class History {
   }
 
   async #run(mode, act) {
-    return this.#database && answered(act(this.#database.transaction(STORE, mode).objectStore(STORE)));
+    if (!this.#database) return undefined;
+    const transaction = this.#database.transaction(STORE, mode);
+    const request = act(transaction.objectStore(STORE));
+    // A full disk may show only after the request, when the transaction ends.
+    return new Promise((resolve, reject) => {
+      transaction.oncomplete = () => resolve(request.result);
+      transaction.onabort = () => reject(transaction.error);
+    });
   }
 }
 
-function database() {
+/** Rejects where the browser keeps nothing, as some do in another site's frame. */
+async function database() {
   const request = indexedDB.open("easel", 1);
   request.onupgradeneeded = () => request.result.createObjectStore(STORE, { keyPath: "id" });
-  return answered(request);
-}
-
-function answered(request) {
   return new Promise((resolve, reject) => {
     request.onsuccess = () => resolve(request.result);
     request.onerror = () => reject(request.error);

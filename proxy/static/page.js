@@ -39,46 +39,42 @@ function say(text) {
 }
 
 async function submit(parameters) {
-  if (current) return;
+  if (current) {
+    fail("One thing at a time: wait for this one, or cancel it.");
+    return;
+  }
   begin();
   current = draw({ ...parameters, preview_steps: PREVIEW_STEPS }, {
-    queued: ({ position }) => show({ text: position > 0 ? `In line, ${position} to go` : "Sent" }),
+    queued: ({ position }) => position > 0 && tell(`In line, number ${position}`),
     progress: ({ step, steps, seconds_left, preview }) => show({ text: timed(step, steps, seconds_left), step, steps, preview }),
-    lost: () => show({ text: "The connection broke. Trying again …" }),
+    lost: () => tell("The connection broke. Trying again …"),
   });
-  try {
-    await gallery.add(await current.result);
-  } catch (problem) {
-    complain(problem);
-  } finally {
-    current = undefined;
-    end();
-  }
+  const problem = await current.result.then((result) => gallery.add(result)).catch((caught) => caught);
+  end();
+  if (problem) complain(problem);
 }
 
 function begin() {
   form.calm();
-  byId("failure").textContent = "";
+  busy(true);
   byId("preview").hidden = true;
   byId("bar").removeAttribute("value");
   byId("work").hidden = false;
-  show({ text: "Sent" });
+  tell("Drawing …");
   byId("work").scrollIntoView({ block: "nearest" });
-  say("Drawing.");
-  swap(byId("draw"), byId("cancel"));
 }
 
 function end() {
+  current = undefined;
+  if (byId("work").contains(document.activeElement)) byId("draw").focus();
   byId("work").hidden = true;
-  swap(byId("cancel"), byId("draw"));
+  busy(false);
 }
 
-/** Show one button in another's place, with the focus if that had it. */
-function swap(old, fresh) {
-  const hadFocus = document.activeElement === old;
-  fresh.hidden = false;
-  if (hadFocus) fresh.focus();
-  old.hidden = true;
+function busy(isBusy) {
+  byId("failure").textContent = "";
+  byId("draw").setAttribute("aria-disabled", isBusy);
+  gallery.isBusy = isBusy;
 }
 
 function timed(step, steps, secondsLeft) {
@@ -93,6 +89,12 @@ function show({ text, step, steps, preview }) {
   if (preview) Object.assign(byId("preview"), { src: preview, hidden: false });
 }
 
+/** To those who see the page, and those who do not. */
+function tell(text) {
+  show({ text });
+  say(text);
+}
+
 function complain(problem) {
   if (!(problem instanceof ApiError)) throw problem;
   if (problem.type === "cancelled") {
@@ -101,14 +103,18 @@ function complain(problem) {
   }
   const details = problem.details.filter(({ parameter }) => parameter);
   const isAtHome = form.complain(details) && details.length > 0;
-  byId("failure").textContent = isAtHome ? "" : `${problem.message}.`.replace(/\.\.$/, ".");
+  if (!isAtHome) fail(`${problem.message}.`.replace(/\.\.$/, "."));
 }
 
-const form = new Form(await connect());
+function fail(text) {
+  byId("failure").textContent = text;
+  byId("failure").scrollIntoView({ block: "nearest" });
+}
+
+const form = new Form(await connect(), say);
 const gallery = new Gallery(await History.open(), { use: (parameters) => form.take(parameters), draw: submit, say });
 byId("form").addEventListener("submit", (event) => {
   event.preventDefault();
-  if (current) return;
   form.calm();
   if (form.check()) submit(form.values());
 });

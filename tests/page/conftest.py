@@ -1,17 +1,19 @@
-"""The page in a real browser, before a real local Easel with the bundled family."""
+"""The page in a real browser, before a real local Easel with the bundled family and a small one."""
 
 from __future__ import annotations
 
 import subprocess
 import sys
 import tarfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from urllib.parse import urlsplit
 
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
 
-from local.stack import Stack, running_stack
+from local.stack import Stack, free_port, proxy_process, running_stack, wait_until_ready
 from tests.page.face import Face
 
 MONITORING = Path("serving_models/monitoring.config").resolve()
@@ -21,17 +23,40 @@ AXE_CORE = "axe-core@4.14.1"
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The emoji family, exported from the bundled weights by the command that users run."""
+    """The emoji family, and a small one of two sizes that makes noise, exported by the command that users run."""
     folder = tmp_path_factory.mktemp("serving_models")
-    subprocess.run([sys.executable, "-m", "export", "emoji", "--output", str(folder)], check=True)
+    place = ("--output", str(folder), "--base-path", str(folder))
+    subprocess.run([sys.executable, "-m", "export", "emoji", *place], check=True)
+    small = ("small", "--size", "64x64", "96x32", *place)
+    subprocess.run([sys.executable, "-m", "tests.export.run_small", "0", *small], check=True)
     return folder
 
 
 @pytest.fixture(scope="session")
 def stack(models: Path) -> Iterator[Stack]:
-    # Without it the model server counts no calls.
-    with running_stack(models, model_server_flags=[f"--monitoring_config_file={MONITORING}"]) as running:
+    """The proxy offers emoji alone; the model server has both families."""
+    # Without monitoring, the model server counts no calls.
+    flags = (f"--model_config_file={models / 'models.config'}", f"--monitoring_config_file={MONITORING}")
+    with running_stack(models, model_server_flags=flags) as running:
         yield running
+
+
+Proxy = Callable[..., AbstractContextManager[str]]
+
+
+@pytest.fixture
+def proxy(stack: Stack) -> Proxy:
+    """Runs another proxy over the same model server, with other variables of the environment; gives its address."""
+
+    @contextmanager
+    def run(**environment: str) -> Iterator[str]:
+        port = free_port()
+        with proxy_process([stack.model_server_url], "emoji", port, environment) as process:
+            another = Stack(f"http://127.0.0.1:{port}", stack.model_server_url, process, stack.model_server)
+            wait_until_ready(another)
+            yield another.url
+
+    return run
 
 
 @pytest.fixture(scope="session")
@@ -40,20 +65,36 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
+Visit = Callable[[str], AbstractContextManager[Face]]
+
+
 @pytest.fixture
-def face(stack: Stack, browser: Browser) -> Iterator[Face]:
-    """The page in a browser profile of its own; at the end, nothing but GETs to Easel must have happened in it."""
-    context = browser.new_context(viewport={"width": 1280, "height": 800})
-    context.grant_permissions(["clipboard-read", "clipboard-write"], origin=stack.url)
-    page = context.new_page()
-    face = Face(page, stack.url)
-    page.on("request", lambda request: face.requests.append(request))
-    page.on("console", lambda message: _note(face, message))
-    page.on("pageerror", lambda error: face.complaints.append(str(error)))
-    yield face
-    context.close()
-    assert not face.complaints
-    assert not [request for request in face.requests if not _is_allowed(request, stack.url)]
+def visit(browser: Browser) -> Visit:
+    """Visits an address in a browser profile of its own; nothing but GETs below that address may happen in it."""
+
+    @contextmanager
+    def run(url: str) -> Iterator[Face]:
+        context = browser.new_context(viewport={"width": 1280, "height": 800})
+        host = urlsplit(url)
+        context.grant_permissions(["clipboard-read", "clipboard-write"], origin=f"{host.scheme}://{host.netloc}")
+        page = context.new_page()
+        face = Face(page, url)
+        page.on("request", lambda request: face.requests.append(request))
+        page.on("console", lambda message: _note(face, message))
+        page.on("pageerror", lambda error: face.complaints.append(str(error)))
+        yield face
+        context.close()
+        assert not face.complaints
+        assert not [request for request in face.requests if not _is_allowed(request, url)]
+
+    return run
+
+
+@pytest.fixture
+def face(stack: Stack, visit: Visit) -> Iterator[Face]:
+    """The page of the stack."""
+    with visit(stack.url) as face:
+        yield face
 
 
 @pytest.fixture(scope="session")
@@ -75,7 +116,7 @@ def _note(face: Face, message: ConsoleMessage) -> None:
 
 
 def _is_allowed(request: Request, url: str) -> bool:
-    return request.method == "GET" and request.url.startswith((f"{url}/", "data:", f"blob:{url}/"))
+    return request.method == "GET" and request.url.startswith((f"{url}/", "data:", "blob:"))
 
 
 @pytest.fixture

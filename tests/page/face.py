@@ -35,7 +35,7 @@ class Face:
             self.page.locator("#settings").evaluate("details => { details.open = true }")
         for name, value in settings.items():
             box = self.page.locator(f"#{name}")
-            box.select_option(value) if name in ("sampler", "format") else box.fill(str(value))
+            box.select_option(value) if name in ("sampler", "format", "family", "size") else box.fill(str(value))
         self.page.get_by_label("Caption", exact=True).press("Enter")
 
     def drawn(self, count: int) -> None:

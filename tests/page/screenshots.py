@@ -1,11 +1,12 @@
-"""The README's screenshots, and how long a picture takes on the page: python -m tests.page.screenshots."""
+"""The README's screenshots: python -m tests.page.screenshots [MODEL_REPOSITORY]."""
 
 from __future__ import annotations
 
-import statistics
+import re
 import sys
 from io import BytesIO
 from pathlib import Path
+from typing import Any
 
 from PIL import Image
 from playwright.sync_api import Browser, Page, expect, sync_playwright
@@ -15,79 +16,70 @@ from tests.page.conftest import CHROMIUM
 from tests.page.face import Face
 
 FOLDER = Path("screenshots")
-DESKTOP, PHONE = (1120, 700), (390, 780)
-TIMES = """() => {
-    window.times = {};
-    addEventListener("keydown", (event) => { if (event.key === "Enter") times = { enter: performance.now() }; }, true);
-    new MutationObserver(() => {
-        if (!document.querySelector("#preview").hidden) times.preview ??= performance.now() - times.enter;
-    }).observe(document.querySelector("#work"), { subtree: true, attributes: true });
-    new MutationObserver(() => { times.picture ??= performance.now() - times.enter; })
-        .observe(document.querySelector("#pictures"), { childList: true });
-}"""
+MOST_BYTES = 100_000
+CAPTIONS = ("red heart", "rocket", "purple umbrella", "ghost", "pizza", "sunflower")
+DESKTOP = {"viewport": {"width": 1120, "height": 620}}
+TALL: Any = {"width": 1120, "height": 800}
+DARK = {**DESKTOP, "color_scheme": "dark"}
+PHONE = {"viewport": {"width": 390, "height": 780}, "is_mobile": True, "has_touch": True}
 
 
 def main(models: Path) -> None:
     """Take them all."""
     with running_stack(models) as stack, sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
-        for scheme, size, name in (("light", DESKTOP, "desktop"), ("dark", DESKTOP, "dark"), ("light", PHONE, "phone")):
-            face = Face(_page(browser, scheme, size), stack.url)
-            face.open()
-            for caption in ("red heart", "rocket", "purple umbrella", "ghost", "pizza", "sunflower"):
-                _draw(face, caption)
+        for name, looks in (("desktop", DESKTOP), ("dark", DARK), ("phone", PHONE)):
+            face = _with_pictures(browser, stack.url, looks)
+            _shoot(face.page, name)
             if name == "desktop":
-                _shoot(face.page, "desktop")
-                _progress_and_error(face)
-                _measure(face)
-            else:
-                face.page.evaluate("scrollTo(0, 0)")
-                _shoot(face.page, name)
+                _picture(face)
+                face.page.set_viewport_size(TALL)
+                _error(face)
+                _progress(face)
 
 
-def _page(browser: Browser, scheme: str, size: tuple[int, int]) -> Page:
-    width, height = size
-    return browser.new_page(viewport={"width": width, "height": height}, color_scheme=scheme)  # type: ignore[arg-type]
+def _with_pictures(browser: Browser, url: str, looks: dict[str, Any]) -> Face:
+    """The page after the captions were drawn, each with a seed of its own that is the same every time."""
+    face = Face(browser.new_page(**looks), url)
+    face.open()
+    for count, caption in enumerate(CAPTIONS, 1):
+        face.draw(caption, seed=count)
+        face.drawn(count)
+    face.page.locator("#settings summary").click()
+    face.page.evaluate("scrollTo(0, 0)")
+    face.page.mouse.move(0, 0)
+    return face
 
 
-def _draw(face: Face, caption: str) -> None:
-    before = face.pictures.count()
-    face.draw(caption)
-    face.drawn(before + 1)
-
-
-def _measure(face: Face) -> None:
-    """Print milliseconds from Enter to the first preview and to the picture, at default settings."""
-    face.page.reload()
-    expect(face.page.locator("#caption")).to_be_enabled()
-    face.page.evaluate(TIMES)
-    taken = []
-    for _ in range(9):
-        _draw(face, "red heart")
-        taken.append(face.page.evaluate("times"))
-    for what in ("preview", "picture"):
-        print(what, round(statistics.median(times[what] for times in taken)), "ms")
-
-
-def _progress_and_error(face: Face) -> None:
-    face.draw("purple umbrella", steps=150, n=4)
-    expect(face.page.locator("#preview")).to_be_visible()
-    face.page.wait_for_timeout(700)
-    _shoot(face.page, "progress")
-    face.page.keyboard.press("Escape")
-    expect(face.page.locator("#work")).to_be_hidden()
-    face.draw("purple umbrella", steps=15, n=40)
-    _shoot(face.page, "error")
-    face.page.reload()
-    expect(face.pictures.first).to_be_visible()
-    face.pictures.last.click()
+def _picture(face: Face) -> None:
+    face.pictures.nth(1).click()
     _shoot(face.page, "picture")
     face.page.keyboard.press("Escape")
 
 
+def _error(face: Face) -> None:
+    face.draw("purple umbrella", n=40)
+    expect(face.page.locator("#n-error")).to_be_visible()
+    _shoot(face.page, "error")
+
+
+def _progress(face: Face) -> None:
+    face.draw("purple umbrella", steps=150, n=4)
+    expect(face.page.locator("#step")).to_have_text(re.compile(r"Step 1[0-2]\d of"), timeout=30_000)
+    _shoot(face.page, "progress")
+    face.page.keyboard.press("Escape")
+    expect(face.page.locator("#work")).to_be_hidden()
+
+
 def _shoot(page: Page, name: str) -> None:
-    taken = page.screenshot(animations="disabled", caret="hide")
-    Image.open(BytesIO(taken)).convert("RGB").quantize(200).save(FOLDER / f"{name}.png", optimize=True)
+    """Keep what is seen, in as many colours as fit."""
+    taken = Image.open(BytesIO(page.screenshot(animations="disabled", caret="hide"))).convert("RGB")
+    for colours in range(256, 0, -16):
+        file = BytesIO()
+        taken.quantize(colours).save(file, "png", optimize=True)
+        if file.tell() <= MOST_BYTES:
+            break
+    (FOLDER / f"{name}.png").write_bytes(file.getvalue())
 
 
 if __name__ == "__main__":

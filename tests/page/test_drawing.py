@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import re
+import time
 
 import httpx
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from local.stack import Stack
 from tests.page.face import Face
@@ -16,6 +17,14 @@ def denoise_calls(stack: Stack) -> int:
     metrics = httpx.get(f"{stack.model_server_url}/monitoring/prometheus/metrics", trust_env=False).text
     counted = re.findall(r'request_count\{[^}]*model_name="emoji_diffusion_model"[^}]*\} (\d+)', metrics)
     return sum(map(int, counted))
+
+
+def settled_calls(stack: Stack) -> int:
+    """The same, when no further call has come for a second."""
+    seen = -1
+    while seen != (seen := denoise_calls(stack)):
+        time.sleep(1)
+    return seen
 
 
 def test_a_caption_and_enter_draw_a_picture(face: Face, page: Page) -> None:
@@ -36,10 +45,11 @@ def test_an_example_draws_too(face: Face, page: Page) -> None:
 def test_progress_and_previews_are_shown(face: Face, page: Page) -> None:
     """Steps go up, the time left is told, and the preview changes."""
     page.evaluate("""() => {
-        window.seen = { steps: [], previews: new Set(), left: false };
+        window.seen = { steps: [], bars: new Set(), previews: new Set(), left: false };
         new MutationObserver(() => {
             const [, step] = /Step (\\d+) of 100/.exec(document.querySelector("#step").textContent) ?? [];
             if (step) seen.steps.push(Number(step));
+            if (step) seen.bars.add(document.querySelector("#bar").position);
             seen.left ||= / s left/.test(document.querySelector("#step").textContent);
             const preview = document.querySelector("#preview");
             if (!preview.hidden) seen.previews.add(preview.src);
@@ -48,11 +58,18 @@ def test_progress_and_previews_are_shown(face: Face, page: Page) -> None:
     face.draw("red heart", steps=100, n=2)
     expect(page.locator("#preview")).to_be_visible()
     face.drawn(2)
-    steps, previews, left = page.evaluate("[seen.steps, seen.previews.size, seen.left]")
+    steps, bars, previews, left = page.evaluate("[seen.steps, seen.bars.size, seen.previews.size, seen.left]")
     assert steps == sorted(steps)
     assert len(set(steps)) >= 10
+    assert bars >= 10
     assert previews >= 5
     assert left
+    begun = """form => {
+        form.requestSubmit();
+        return [document.querySelector("#preview").hidden, document.querySelector("#bar").position];
+    }"""
+    assert page.locator("#form").evaluate(begun) == [True, -1]  # nothing is known of the next picture yet
+    page.keyboard.press("Escape")
 
 
 def test_cancel_ends_the_work_on_the_server(face: Face, page: Page, stack: Stack) -> None:
@@ -62,11 +79,8 @@ def test_cancel_ends_the_work_on_the_server(face: Face, page: Page, stack: Stack
     before = denoise_calls(stack)
     page.keyboard.press("Escape")
     expect(page.locator("#work")).to_be_hidden()
-    page.wait_for_timeout(1500)
-    settled = denoise_calls(stack)
-    page.wait_for_timeout(1500)
     assert before > 0
-    assert denoise_calls(stack) == settled <= before + 1
+    assert settled_calls(stack) <= before + 1
     expect(face.pictures).to_have_count(0)
     assert [request for request in face.requests if "/generate/cancel?job=" in request.url]
     expect(page.get_by_role("button", name="Draw")).to_be_visible()
@@ -82,6 +96,18 @@ def test_errors_stand_beside_their_fields(face: Face, page: Page) -> None:
     expect(page.locator("#caption-error")).to_contain_text("text that is not empty")
     expect(page.locator("#steps-error")).to_be_hidden()
     assert not [request for request in face.requests if "/generate" in request.url]
+
+
+def test_an_error_in_a_closed_room_opens_it(page: Page) -> None:
+    """Settings that are shut are opened where one of them is wrong."""
+    summary = page.locator("#settings summary")
+    summary.click()
+    page.locator("#steps").fill("0")
+    summary.click()
+    page.locator("#caption").fill("red heart")
+    page.locator("#caption").press("Enter")
+    expect(page.locator("#steps-error")).to_be_visible()
+    expect(page.locator("#steps")).to_be_focused()
 
 
 def test_what_only_the_server_knows_stands_there_too(face: Face, page: Page) -> None:
@@ -100,8 +126,45 @@ def test_tokens_are_counted_before_they_are_cut(page: Page) -> None:
     caption.fill("cat " * 70)
     expect(told).to_have_text("5 of 75 tokens left")
     expect(told).to_have_class(re.compile("warning"))
+    expect(page.locator("#said")).to_have_text("5 of 75 tokens left")
     caption.fill("cat " * 75 + "dog")
     expect(told).to_contain_text("“dog”")
+    caption.fill("")
+    expect(told).to_be_empty()
+    page.locator("#settings summary").click()
+    page.locator("#negative_caption").fill("blue")
+    expect(page.locator("#negative_caption-tokens")).to_have_text("74 of 75 tokens left")
+
+
+def test_a_count_that_comes_late_is_not_shown(page: Page) -> None:
+    """Not beside a caption that has changed meanwhile."""
+    late: list[Route] = []
+    page.route("**/tokens?caption=red", lambda route: late.append(route))
+    with page.expect_request("**/tokens?caption=red"):
+        page.locator("#caption").fill("red")
+    page.locator("#caption").fill("red heart and ghost")
+    expect(page.locator("#caption-tokens")).to_have_text("71 of 75 tokens left")
+    with page.expect_response("**/tokens?caption=red"):
+        late[0].continue_()
+    page.wait_for_timeout(200)
+    expect(page.locator("#caption-tokens")).to_have_text("71 of 75 tokens left")
+
+
+def test_enter_that_ends_a_composed_word_does_not_draw(face: Face, page: Page) -> None:
+    """In Japanese, say, Enter first chooses a word."""
+    page.locator("#caption").fill("red heart")
+    composed = {"key": "Enter", "isComposing": True, "bubbles": True}
+    page.locator("#caption").dispatch_event("keydown", composed)
+    page.wait_for_timeout(300)
+    assert not [request for request in face.requests if "/generate" in request.url]
+
+
+def test_shift_and_enter_begin_a_line(face: Face, page: Page) -> None:
+    page.keyboard.type("red")
+    page.keyboard.press("Shift+Enter")
+    page.keyboard.type("heart")
+    expect(page.locator("#caption")).to_have_value("red\nheart")
+    assert not [request for request in face.requests if "/generate" in request.url]
 
 
 def test_fields_have_the_servers_limits_and_defaults(page: Page, stack: Stack) -> None:
@@ -113,4 +176,7 @@ def test_fields_have_the_servers_limits_and_defaults(page: Page, stack: Stack) -
         assert float(field.get_attribute("max") or "") == limits["maximum"]
         assert float(field.input_value()) == limits["default"]
     assert page.locator("#sampler option").all_text_contents() == catalogue["samplers"]
+    assert page.locator("#format option").all_text_contents() == catalogue["formats"]
+    for name in ("sampler", "format"):
+        assert page.locator(f"#{name}").input_value() == catalogue["parameters"][name]["default"]
     assert page.locator("#examples button").all_text_contents() == catalogue["families"][0]["examples"]

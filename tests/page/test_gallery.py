@@ -19,6 +19,9 @@ def test_pictures_outlast_the_page(face: Face, page: Page) -> None:
     face.draw("pizza", n=3, seed=7, steps=2)
     face.drawn(4)
     sources = page.evaluate("[...document.querySelectorAll('#pictures img')].map(image => image.alt)")
+    face.pictures.first.click()
+    page.keyboard.press("ArrowRight")
+    expect(page.locator("#viewer-parameters")).to_contain_text("Seed8")
     face.open()
     face.drawn(4)
     assert sources == ["pizza", "pizza", "pizza", "red heart"]
@@ -30,7 +33,7 @@ def test_pictures_outlast_the_page(face: Face, page: Page) -> None:
 
 
 def test_what_is_deleted_can_come_back(face: Face, page: Page) -> None:
-    """After a reload too, a picture that was brought back is there."""
+    """After a reload too, a picture that was brought back is there, and a deleted one is not."""
     face.draw("red heart", n=2, steps=2)
     face.drawn(2)
     face.pictures.last.click()
@@ -41,6 +44,11 @@ def test_what_is_deleted_can_come_back(face: Face, page: Page) -> None:
     face.drawn(2)
     face.open()
     face.drawn(2)
+    face.pictures.last.click()
+    page.get_by_role("button", name="Delete").click()
+    face.drawn(1)
+    face.open()
+    face.drawn(1)
 
 
 def test_the_link_makes_the_same_picture(face: Face, page: Page) -> None:
@@ -58,6 +66,57 @@ def test_the_link_makes_the_same_picture(face: Face, page: Page) -> None:
     assert np.abs(saved - linked).max() <= 1
 
 
+def test_a_click_beside_it_closes_a_picture(face: Face, page: Page) -> None:
+    face.draw("red heart", steps=1)
+    face.drawn(1)
+    face.pictures.first.click()
+    page.locator("#viewer-picture").click()
+    expect(page.locator("#viewer")).to_be_visible()
+    page.mouse.click(5, 5)
+    expect(page.locator("#viewer")).to_be_hidden()
+
+
+def test_the_link_can_be_copied_by_hand(face: Face) -> None:
+    """Browsers lend the clipboard to pages of this machine or over HTTPS alone."""
+    face.page.add_init_script("Object.defineProperty(navigator, 'clipboard', { value: undefined })")
+    face.open()
+    face.draw("red heart", steps=1, seed=3)
+    face.drawn(1)
+    face.pictures.first.click()
+    face.page.get_by_role("button", name="Copy link").click()
+    link = face.page.locator("#viewer-said a")
+    assert httpx.get(link.get_attribute("href") or "", trust_env=False).headers["easel-seed"] == "3"
+    expect(link).to_contain_text("/generate?caption=red+heart&")
+
+
+def test_a_full_disk_is_said(face: Face, page: Page) -> None:
+    """What cannot be kept can still be looked at and saved."""
+    storage = page.context.new_cdp_session(page)
+    storage.send("Storage.overrideQuotaForOrigin", {"origin": face.url, "quotaSize": 1000})
+    face.draw("red heart", steps=1)
+    face.drawn(1)
+    expect(page.locator("#failure")).to_contain_text("This browser has no room to keep it")
+    face.pictures.first.click()
+    with page.expect_download() as download:
+        page.get_by_role("link", name="Save").click()
+    seed = page.locator("#viewer-parameters dd").nth(2).text_content()
+    assert download.value.suggested_filename == f"easel-{seed}.png"
+
+
+def test_a_browser_that_keeps_nothing_draws_all_the_same(face: Face) -> None:
+    """Some refuse their database to private windows and to frames of another site."""
+    face.page.add_init_script("IDBFactory.prototype.open = () => { throw new DOMException('no', 'SecurityError'); }")
+    face.open()
+    face.draw("red heart", steps=1, n=2)
+    face.drawn(2)
+    expect(face.page.locator("#failure")).to_contain_text("2 pictures are there. This browser has no room")
+    face.pictures.first.click()
+    face.page.get_by_role("button", name="Delete").click()
+    face.drawn(1)
+    face.open()
+    face.drawn(0)
+
+
 def test_settings_are_taken_over_and_drawn_with_another_seed(face: Face, page: Page) -> None:
     face.draw("red heart", steps=3, seed=11)
     face.drawn(1)
@@ -67,8 +126,10 @@ def test_settings_are_taken_over_and_drawn_with_another_seed(face: Face, page: P
     page.get_by_role("button", name="Use these settings").click()
     expect(page.get_by_label("Caption", exact=True)).to_have_value("red heart")
     expect(page.get_by_label("Steps")).to_have_value("3")
+    expect(page.locator("#n")).to_have_value("1")
     expect(page.locator("#seed")).to_have_value("11")
     expect(page.get_by_role("button", name="Keep this seed")).to_have_attribute("aria-pressed", "true")
+    expect(page.locator("#caption-tokens")).to_have_text("73 of 75 tokens left")
     face.pictures.last.click()
     page.get_by_role("button", name="Again with another seed").click()
     face.drawn(3)
@@ -85,9 +146,22 @@ def test_a_kept_seed_stays_and_another_is_new(face: Face, page: Page) -> None:
     face.draw("red heart", steps=1)
     face.drawn(2)
     second = seed.input_value()
-    page.get_by_role("button", name="Keep this seed").click()
+    keep = page.get_by_role("button", name="Keep this seed")
+    keep.click()
     face.draw("red heart", steps=1)
     face.drawn(3)
     assert first != second == seed.input_value()
+    keep.click()
+    expect(keep).to_have_attribute("aria-pressed", "false")
     page.get_by_role("button", name="Another seed", exact=True).click()
-    assert seed.input_value() != second
+    rolled = seed.input_value()
+    assert rolled != second
+    assert max(map(int, (first, second, rolled))) > 1_000_000, "seeds are drawn from all that there are"
+    face.draw("red heart", steps=1)
+    face.drawn(4)
+    assert seed.input_value() == rolled
+    page.get_by_role("button", name="Keep this seed").click()
+    face.draw("red heart", steps=1, seed=7)
+    face.drawn(5)
+    expect(page.get_by_role("button", name="Keep this seed")).to_have_attribute("aria-pressed", "true")
+    assert seed.input_value() == "7"

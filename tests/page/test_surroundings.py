@@ -44,15 +44,38 @@ def test_drawing_is_open_to_all_too(face: Face, page: Page, axe: str) -> None:
     page.keyboard.press("Escape")
 
 
-@pytest.mark.parametrize("width", [320, 390, 1280, 2560])
-def test_nothing_hangs_over_the_edge(face: Face, width: int) -> None:
-    face.page.set_viewport_size({"width": width, "height": 800})
+def test_nothing_hangs_over_the_edge(face: Face) -> None:
+    """With settings, while drawing, with a picture open, and in the documentation, from a phone to a wide screen."""
     face.open()
     face.page.locator("#settings summary").click()
-    assert face.page.evaluate("document.documentElement.scrollWidth") <= width
+    face.draw("red heart " + 20 * "long", steps=1)
+    face.drawn(1)
+    face.draw("red heart", steps=150, n=4)
+    expect(face.page.locator("#preview")).to_be_visible()
+    _fits(face.page)
+    face.page.keyboard.press("Escape")
+    _fits(face.page)
+    face.pictures.first.click()
+    _fits(face.page, "#viewer")
     face.open("/docs")
     expect(face.page.get_by_role("heading", name="GET /models")).to_be_visible()
-    assert face.page.evaluate("document.documentElement.scrollWidth") <= width
+    _fits(face.page)
+
+
+def _fits(page: Page, selector: str = "html") -> None:
+    for width in (320, 390, 768, 1280, 1920, 2560):
+        page.set_viewport_size({"width": width, "height": 800})
+        over = page.locator(selector).evaluate("element => element.scrollWidth - element.clientWidth")
+        assert over <= 0, f"{selector} is {over} px too wide at {width} px"
+
+
+def test_wide_screens_have_two_columns_and_phones_one(face: Face, page: Page) -> None:
+    for width, is_beside in ((390, False), (1280, True)):
+        page.set_viewport_size({"width": width, "height": 800})
+        form, results = (page.locator(name).bounding_box() for name in ("#form", "#results"))
+        assert form is not None
+        assert results is not None
+        assert (results["x"] >= form["x"] + form["width"]) == is_beside
 
 
 def test_the_keyboard_reaches_everything(face: Face, page: Page) -> None:
@@ -68,6 +91,28 @@ def test_the_keyboard_reaches_everything(face: Face, page: Page) -> None:
     page.keyboard.press("Escape")
     expect(page.locator("#viewer")).to_be_hidden()
     expect(page.locator("#pictures button")).to_be_focused()
+    page.keyboard.press("Enter")
+    page.get_by_role("button", name="Again with another seed").focus()
+    page.keyboard.press("Enter")
+    face.drawn(2)
+    expect(page.locator("#pictures button").last).to_be_focused()
+    page.keyboard.press("Enter")
+    seed = page.locator("#viewer-parameters dd").nth(2)
+    first = seed.text_content()
+    page.keyboard.press("ArrowRight")
+    expect(seed).to_have_text(first)
+    page.keyboard.press("ArrowLeft")
+    expect(seed).not_to_have_text(first)
+    page.locator("#viewer-delete").focus()
+    page.keyboard.press("Enter")
+    face.drawn(1)
+    expect(page.locator("#said")).to_have_text("Deleted.")
+    expect(page.locator("#undo")).to_be_focused()
+    page.keyboard.press("Enter")
+    face.drawn(2)
+    expect(page.locator("#pictures button").first).to_be_focused()
+    expect(page.locator("#undo")).to_be_hidden()
+    expect(page.locator("#said")).to_have_text("The picture is back.")
 
 
 def test_a_server_that_is_away_is_waited_for(stack: Stack, browser: Browser) -> None:
@@ -88,7 +133,27 @@ def test_a_server_that_is_away_is_waited_for(stack: Stack, browser: Browser) -> 
     expect(page.locator("#work")).to_be_hidden()
     page.context.set_offline(True)
     expect(page.locator("#banner")).to_have_text("This device is offline.")
+    page.context.set_offline(False)
+    expect(page.locator("#banner")).to_be_hidden()
     page.close()
+
+
+def test_what_takes_long_to_load_says_so(face: Face) -> None:
+    face.page.add_init_script(
+        "const { fetch } = window; window.fetch = async (...all) => {"
+        "await new Promise((resolve) => setTimeout(resolve, 1000)); return fetch(...all); };"
+    )
+    face.page.goto(face.url)
+    expect(face.page.locator("#banner")).to_have_text("Asking the server what it can draw …")
+    expect(face.page.locator("#caption")).to_be_enabled()
+    expect(face.page.locator("#banner")).to_be_hidden()
+
+
+def test_an_empty_gallery_says_what_will_be_there(face: Face, page: Page) -> None:
+    expect(page.locator("#empty")).to_be_visible()
+    face.draw("red heart", steps=1)
+    face.drawn(1)
+    expect(page.locator("#empty")).to_be_hidden()
 
 
 def test_the_documentation_tries_requests(face: Face) -> None:

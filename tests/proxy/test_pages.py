@@ -80,8 +80,23 @@ async def test_tokens_are_counted(client: httpx.AsyncClient) -> None:
 async def test_pages_may_load_only_what_is_here(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
     assert response.status_code == 200
-    assert response.headers["content-security-policy"].startswith("default-src 'none'; script-src 'self';")
+    policy = dict(part.split(maxsplit=1) for part in response.headers["content-security-policy"].split("; "))
+    notebooks = policy.pop("frame-ancestors").split()
+    assert policy == {
+        "default-src": "'none'",
+        "script-src": "'self'",
+        "style-src": "'self'",
+        "connect-src": "'self'",
+        "img-src": "'self' data: blob:",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+    }
+    assert notebooks[0] == "'self'"
+    assert {"http://localhost:*", "https://colab.research.google.com", "https://*.googleusercontent.com"} < {*notebooks}
+    assert "*" not in notebooks
     assert response.headers["x-content-type-options"] == "nosniff"
+    assert response.headers["referrer-policy"] == "no-referrer"
+    assert response.headers["cache-control"] == "no-cache"
     assert (await client.get(path, headers={"If-None-Match": response.headers["etag"]})).status_code in (200, 304)
 
 

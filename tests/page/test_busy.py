@@ -1,0 +1,127 @@
+"""One thing at a time, on the page and on the server, and what is said meanwhile."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from playwright.sync_api import Error, Page, expect
+
+from local.stack import Stack, free_port, proxy_process
+from tests.page.conftest import Proxy, Visit
+from tests.page.face import Face
+from tests.page.test_drawing import settled_calls
+
+
+def test_who_comes_second_stands_in_line(proxy: Proxy, visit: Visit) -> None:
+    """The place is said, and the turn comes when the first has left."""
+    with proxy(EASEL_CONCURRENT_REQUESTS="1") as url, visit(url) as first, visit(url) as second:
+        first.open()
+        second.open()
+        first.draw("red heart", steps=150, n=4)
+        expect(first.page.locator("#preview")).to_be_visible()
+        second.draw("rocket", steps=2)
+        expect(second.page.locator("#step")).to_have_text("In line, number 1")
+        expect(second.page.locator("#said")).to_have_text("In line, number 1")
+        first.page.keyboard.press("Escape")
+        second.drawn(1)
+
+
+def test_nothing_else_is_begun_meanwhile(face: Face, page: Page) -> None:
+    """Enter says so; with a picture open, drawing another is not offered, and Escape closes that picture only."""
+    again = page.locator("#viewer-again")
+    face.draw("rocket", steps=1)
+    face.drawn(1)
+    face.draw("red heart", steps=150, n=4)
+    expect(page.locator("#preview")).to_be_visible()
+    expect(page.get_by_role("button", name="Draw")).to_have_attribute("aria-disabled", "true")
+    page.keyboard.press("Enter")
+    expect(page.locator("#failure")).to_have_text("One thing at a time: wait for this one, or cancel it.")
+    assert sum("/generate/events" in request.url for request in face.requests) == 2
+    face.pictures.first.click()
+    expect(again).to_be_disabled()
+    page.keyboard.press("Escape")
+    expect(page.locator("#work")).to_be_visible()
+    page.get_by_role("button", name="Cancel").click()
+    expect(page.locator("#work")).to_be_hidden()
+    expect(page.locator("#said")).to_have_text("Cancelled.")
+    expect(page.locator("#failure")).to_be_empty()
+    expect(page.get_by_role("button", name="Draw")).to_be_focused()
+    expect(page.get_by_role("button", name="Draw")).to_have_attribute("aria-disabled", "false")
+    face.pictures.first.click()
+    expect(again).to_be_enabled()
+
+
+def test_cancel_reaches_work_that_has_not_answered_yet(face: Face, page: Page, stack: Stack) -> None:
+    """It is ended as soon as its name is known."""
+    before = settled_calls(stack)
+    page.locator("#caption").fill("red heart")
+    page.locator("#steps").evaluate("field => { field.value = 150 }")
+    with page.expect_response("**/generate/cancel?job=*") as cancelled:
+        page.evaluate("""() => {
+            document.querySelector("#form").requestSubmit();
+            dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
+        }""")
+    assert cancelled.value.ok
+    expect(page.locator("#work")).to_be_hidden()
+    assert settled_calls(stack) <= before + 1
+    expect(face.pictures).to_have_count(0)
+
+
+def test_what_was_cancelled_while_the_server_was_away_is_not_begun_later(face: Face, page: Page) -> None:
+    page.route("**/generate/events**", lambda route: route.abort())
+    face.draw("red heart")
+    expect(page.locator("#step")).to_contain_text("Trying again")
+    page.keyboard.press("Escape")
+    expect(page.locator("#work")).to_be_hidden()
+    page.wait_for_timeout(3500)  # a browser comes back after 3 s
+    asked = sum("/generate/events" in request.url for request in face.requests)
+    page.wait_for_timeout(3500)
+    assert sum("/generate/events" in request.url for request in face.requests) == asked
+    face.complaints.clear()  # of the connections that broke
+
+
+def test_a_server_without_models_is_waited_for(stack: Stack, visit: Visit) -> None:
+    """Which ones are missing is said."""
+    port = free_port()
+    with proxy_process([f"http://127.0.0.1:{free_port()}"], "emoji", port), visit(f"http://127.0.0.1:{port}") as face:
+        _until_up(face)
+        expect(face.page.locator("#banner")).to_contain_text("Not ready:")
+        expect(face.page.locator("#banner")).to_contain_text("emoji_text_encoder")
+        expect(face.page.locator("#caption")).to_be_disabled()
+        face.complaints.clear()  # of the status 503
+
+
+def test_failures_on_the_way_are_told_as_sentences(face: Face, page: Page) -> None:
+    """What no field is about stands above the pictures; a job that the server has forgotten is to be drawn again."""
+    failure = page.locator("#failure")
+    error = 'event: error\ndata: {"error": {"type": "model_timeout", "message": "emoji_decoder did not answer"}}\n\n'
+    _answer_events(page, status=200, content_type="text/event-stream", body=error)
+    face.draw("red heart")
+    expect(failure).to_have_text("emoji_decoder did not answer.")
+    expect(page.locator("#work")).to_be_hidden()
+    _answer_events(page, status=204)
+    face.draw("red heart")
+    expect(failure).to_have_text("The server cannot be reached.")
+    queued = 'event: queued\nid: gone.0\nretry: 10\ndata: {"job": "gone", "position": 0}\n\n'
+    _answer_events(page, status=200, content_type="text/event-stream", body=queued)
+    face.draw("red heart")
+    expect(failure).to_have_text("The server has lost this picture. Please draw it again.")
+    face.draw("red heart", steps=1)
+    face.drawn(1)
+    expect(failure).to_be_empty()
+
+
+def _answer_events(page: Page, **answer: Any) -> None:
+    """Answer the next request for events with this; a browser that comes back reaches the server."""
+    page.route("**/generate/events**", lambda route: route.fulfill(**answer), times=1)
+
+
+def _until_up(face: Face) -> None:
+    """Go to a page whose server is starting."""
+    while True:
+        try:
+            face.page.goto(face.url)
+        except Error:
+            face.page.wait_for_timeout(100)
+        else:
+            return
