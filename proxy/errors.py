@@ -8,6 +8,8 @@ EaselError
 │   └── BadModelAnswerError    502  the model answered, but not with what its signature promises
 ├── FamilyMisfitError          503  the models of a family do not fit together
 ├── NotReadyError              503  what is still missing, at readiness
+├── QueueFullError             503  too many requests wait already
+├── TooManyRequestsError       429  too many requests of this caller are under way
 ├── UnknownJobError            404  no job of this name, or not any more
 └── AbandonedError             499  the client left before its picture was done
 """
@@ -21,6 +23,8 @@ class EaselError(Exception):
 
     status: int = 500
     kind: str = "internal"
+    retry_after: int | None = None
+    """Seconds after which to try again, if that may help."""
 
     def __init__(self, message: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
         """message: one sentence; details: one record for each thing that is wrong."""
@@ -103,6 +107,30 @@ class NotReadyError(EaselError):
     def because(cls, causes: Sequence[EaselError]) -> "NotReadyError":
         """The error that repeats every cause."""
         return cls("; ".join(str(cause) for cause in causes), [detail for cause in causes for detail in cause.details])
+
+
+class QueueFullError(EaselError):
+    """Too many requests wait already."""
+
+    status = 503
+    kind = "queue_full"
+
+    def __init__(self, longest: int, retry_after: int) -> None:
+        """longest: how many may wait."""
+        super().__init__(f"{longest} requests wait already, and no more may; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class TooManyRequestsError(EaselError):
+    """Too many requests of one caller are under way."""
+
+    status = 429
+    kind = "too_many_requests"
+
+    def __init__(self, allowed: int, retry_after: int) -> None:
+        """allowed: how many one caller may have under way."""
+        super().__init__(f"{allowed} requests of this caller are under way, and no more may be; wait for one to end")
+        self.retry_after = retry_after
 
 
 class UnknownJobError(EaselError):

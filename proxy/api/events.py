@@ -18,6 +18,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from proxy.api.answers import Cancelled, Error, ProgressEvent, QueuedEvent, generated
+from proxy.api.callers import caller
 from proxy.api.dialects import Dialect, easel
 from proxy.api.parameters import Parameters, Whole, once
 from proxy.api.routes import Served, Worked
@@ -87,7 +88,7 @@ async def _watched(
     if last_event_id is None:
         order = query.order()
         await service.choose(order)  # what there is not is told before anything begins
-        return jobs.start(order, query.preview_steps), 0
+        return jobs.start(order, caller(request), query.preview_steps), 0
     event = _EVENT_ID.fullmatch(last_event_id)
     job = jobs.find(event["job"]) if event else None
     if event is None or job is None or (job.is_over and int(event["number"]) >= job.number):
@@ -126,12 +127,13 @@ async def get_cancel(jobs: Worked, job: Annotated[str, Query(description="as in 
 async def _event(job: Job, state: State) -> tuple[str, str]:
     """An event's name, and its data as JSON."""
     match state:
-        case Queued(position):
-            return "queued", QueuedEvent(job=job.id, position=position).model_dump_json()
+        case Queued(position, seconds_left):
+            event = QueuedEvent(job=job.id, position=position, seconds_left=seconds_left)
+            return "queued", event.model_dump_json()
         case Progressed(step, steps, seconds_left, preview):
             shown = None if preview is None else await asyncio.to_thread(_data_url, preview)
-            event = ProgressEvent(job=job.id, step=step, steps=steps, seconds_left=seconds_left, preview=shown)
-            return "progress", event.model_dump_json()
+            progress = ProgressEvent(job=job.id, step=step, steps=steps, seconds_left=seconds_left, preview=shown)
+            return "progress", progress.model_dump_json()
         case Finished(result):
             answer = await generated(result)
             return "result", await asyncio.to_thread(answer.model_dump_json)

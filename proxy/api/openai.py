@@ -14,6 +14,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 from pydantic import BaseModel, Field
 
+from proxy.api.callers import caller
 from proxy.api.dialects import Dialect, Foreign, order, sides
 from proxy.api.parameters import Real, Text, Whole, allowed
 from proxy.api.present import Present
@@ -139,7 +140,7 @@ async def post_images(request: Request, service: Served, jobs: Worked, body: Ima
     wanted = body.order()
     if body.stream:
         steps_per_partial = -(-wanted.steps // (body.partial_images + 1)) if body.partial_images else 0
-        job = jobs.start(wanted, steps_per_partial)
+        job = jobs.start(wanted, caller(request), steps_per_partial)
         await _begin(job)
         return StreamingResponse(_stream(job, body), media_type="text/event-stream")
     result = await service.draw(wanted, Present(request))
