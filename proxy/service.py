@@ -131,9 +131,13 @@ class Service:
     async def draw(self, order: Order, watcher: Watcher) -> Result:
         """Draw an order whose numbers are within bounds.
 
-        Raises InvalidParametersError, ModelServerError, FamilyMisfitError, and what `check` and the watcher raise.
+        Raises QueueFullError, TooManyRequestsError, InvalidParametersError, ModelServerError, FamilyMisfitError, and
+        what the watcher raises.
         """
-        self.check(watcher.caller)
+        with self._queue.admitted(watcher.caller):
+            return await self._draw(order, watcher)
+
+    async def _draw(self, order: Order, watcher: Watcher) -> Result:
         start = time.perf_counter()
         caption, negative_caption = self.tokenizer(order.caption), self.tokenizer(order.negative_caption)
         family, size = await self.choose(order)
@@ -166,10 +170,6 @@ class Service:
             dict(family.versions),
             {**drawing.seconds, "total": time.perf_counter() - start},
         )
-
-    def check(self, caller: str) -> None:
-        """Raise QueueFullError or TooManyRequestsError if a request of the caller would be refused now."""
-        self._queue.check(caller)
 
     async def _generate(self, family: Family, size: Size, recipe: Recipe, pace: Pace, watcher: Watcher) -> Drawing:
         if watcher.most_steps_per_call is not None:
