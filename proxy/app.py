@@ -46,9 +46,14 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
                 Catalogue(server, settings.families, tokenizer.LENGTH),
                 tokenizer.bundled(),
                 Contexts(settings.context_cache_bytes),
-                Queue(settings.concurrent_requests),
+                Queue(
+                    settings.concurrent_requests,
+                    longest=settings.queue_length,
+                    per_caller=settings.requests_per_caller,
+                ),
                 steps_per_call=settings.steps_per_call,
                 rows_per_call=settings.rows_per_call,
+                pixel_steps_per_request=settings.pixel_steps_per_request,
             )
             app.state.jobs = Jobs(app.state.service)
             stack.push_async_callback(app.state.jobs.close)

@@ -9,6 +9,8 @@ EaselError
 ├── FamilyMisfitError          503  the models of a family do not fit together
 ├── NotReadyError              503  what is still missing, at readiness
 ├── StoppingError              503  the proxy stops before the picture is done
+├── QueueFullError             503  too many requests wait already
+├── TooManyRequestsError       429  too many requests of this caller are under way
 ├── UnknownJobError            404  no job of this name, or not any more
 └── AbandonedError             499  the client left before its picture was done
 """
@@ -24,6 +26,8 @@ class EaselError(Exception):
 
     status: int = 500
     kind: str = "internal"
+    retry_after: int | None = None
+    """Seconds after which to try again, if that may help."""
 
     def __init__(self, message: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
         """message: one sentence; details: one record for each thing that is wrong."""
@@ -116,6 +120,30 @@ class StoppingError(EaselError):
 
     def __init__(self) -> None:
         super().__init__("the proxy was stopped before the picture was done")
+
+
+class QueueFullError(EaselError):
+    """Too many requests wait already."""
+
+    status = 503
+    kind = "queue_full"
+
+    def __init__(self, longest: int, retry_after: int) -> None:
+        """longest: how many may wait."""
+        super().__init__(f"{longest} requests wait already, and no more may; try again in {retry_after} s")
+        self.retry_after = retry_after
+
+
+class TooManyRequestsError(EaselError):
+    """Too many requests of one caller are under way."""
+
+    status = 429
+    kind = "too_many_requests"
+
+    def __init__(self, allowed: int, retry_after: int) -> None:
+        """allowed: how many one caller may have under way."""
+        super().__init__(f"{allowed} requests of this caller are under way, and no more may be; wait for one to end")
+        self.retry_after = retry_after
 
 
 class UnknownJobError(EaselError):

@@ -4,7 +4,9 @@ import asyncio
 import logging
 import secrets
 import time
+from collections import deque
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -18,13 +20,15 @@ _log = logging.getLogger(__name__)
 
 _LEFT_SECONDS = 5.0  # longer than a browser takes to connect again
 _KEPT_SECONDS = 60.0
+_KEPT_BYTES = 32_000_000
 
 
 @dataclass(frozen=True)
 class Queued:
-    """The request waits. position: 1 is the next."""
+    """The request waits. position: 1 is the next. seconds_left: until its end, if that is known."""
 
     position: int
+    seconds_left: float | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True)
@@ -67,6 +71,7 @@ class Job:
     """
 
     id: str
+    caller: str
     preview_steps: int
     most_previews: int | None
     left_seconds: float
@@ -90,6 +95,11 @@ class Job:
         """Whether no other state will follow."""
         return isinstance(self.state, Finished | Failed)
 
+    @property
+    def picture_bytes(self) -> int:
+        """The memory of its pictures, once they are there."""
+        return self.state.result.pictures.nbytes if isinstance(self.state, Finished) else 0
+
     def cancel(self) -> None:
         """End the work before its next call; a job that is over stays as it is."""
         self._is_cancelled = True
@@ -110,11 +120,19 @@ class Job:
             self._watchers -= 1
             self._left_at = time.monotonic()
 
-    async def queued(self, position: int) -> None:
+    async def begun(self) -> None:
+        """Wait until it is in line or under way. Raises the EaselError of a request that cannot be drawn."""
+        async with aclosing(self.states()) as states:
+            async for _, state in states:
+                if isinstance(state, Failed):
+                    raise state.error
+                return
+
+    async def queued(self, position: int, seconds_left: float | None) -> None:
         """Tell the watchers where the request is in line."""
         self._check()
         if self.state != Queued(position):
-            self.enter(Queued(position))
+            self.enter(Queued(position, seconds_left))
 
     async def progressed(self, progress: Progress) -> None:
         """Tell the watchers how far the picture is."""
@@ -158,21 +176,30 @@ class Jobs:
     """The jobs of this process, until a while after their end."""
 
     def __init__(
-        self, service: Service, *, left_seconds: float = _LEFT_SECONDS, kept_seconds: float = _KEPT_SECONDS
+        self,
+        service: Service,
+        *,
+        left_seconds: float = _LEFT_SECONDS,
+        kept_seconds: float = _KEPT_SECONDS,
+        kept_bytes: int = _KEPT_BYTES,
     ) -> None:
-        """left_seconds: how long a job goes on that nobody watches; kept_seconds: how long its end can be asked for."""
+        """left_seconds: how long a job goes on that nobody watches.
+
+        kept_seconds: how long its end can be asked for; shorter if all pictures would take more than `kept_bytes`.
+        """
         self._service = service
-        self._left_seconds, self._kept_seconds = left_seconds, kept_seconds
+        self._left_seconds, self._kept_seconds, self._kept_bytes = left_seconds, kept_seconds, kept_bytes
         self._jobs: dict[str, Job] = {}
+        self._ended: deque[Job] = deque()
         self._tasks: set[asyncio.Task[None]] = set()
 
     def find(self, job_id: str) -> Job | None:
         """The job of that name; None if there is none, or not any more."""
         return self._jobs.get(job_id)
 
-    def start(self, order: Order, preview_steps: int = 0, most_previews: int | None = None) -> Job:
+    def start(self, order: Order, caller: str, preview_steps: int = 0, most_previews: int | None = None) -> Job:
         """Begin to draw; nobody has to wait for it."""
-        job = Job(secrets.token_urlsafe(16), preview_steps, most_previews, self._left_seconds)
+        job = Job(secrets.token_urlsafe(16), caller, preview_steps, most_previews, self._left_seconds)
         self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job, order))
         self._tasks.add(task)
@@ -188,7 +215,17 @@ class Jobs:
             _log.exception("A job failed.")
             job.enter(Failed(EaselError(MISTAKE)))
         finally:
-            asyncio.get_running_loop().call_later(self._kept_seconds, self._jobs.pop, job.id, None)
+            self._keep(job)
+
+    def _keep(self, ended: Job) -> None:
+        self._ended.append(ended)
+        asyncio.get_running_loop().call_later(self._kept_seconds, self._forget, ended)
+        while sum(job.picture_bytes for job in self._ended) > self._kept_bytes:
+            self._forget(self._ended[0])
+
+    def _forget(self, ended: Job) -> None:
+        if self._jobs.pop(ended.id, None):
+            self._ended.remove(ended)
 
     async def close(self) -> None:
         """End all work at once."""

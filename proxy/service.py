@@ -88,14 +88,19 @@ def parameters(order: Order) -> dict[str, str | int | float | None]:
 
 
 class Watcher(Protocol):
-    """Who waits for a request. What a method raises ends the work."""
+    """Who waits for a request. What a method raises ends the work.
+
+    caller: whose request it is; callers take turns.
+    """
+
+    caller: str
 
     @property
     def most_steps_per_call(self) -> int | None:
         """How many steps may pass at most without a word; None: whatever is quickest."""
 
-    async def queued(self, position: int) -> None:
-        """So many requests are before this one, itself counted."""
+    async def queued(self, position: int, seconds_left: float | None) -> None:
+        """So many requests are before this one, itself counted, and so long it should take until its end."""
 
     async def progressed(self, progress: Progress) -> None:
         """The next call of a network is about to begin."""
@@ -114,18 +119,26 @@ class Service:
         *,
         steps_per_call: int | None,
         rows_per_call: int,
+        pixel_steps_per_request: int,
     ) -> None:
         self.catalogue = catalogue
         self.tokenizer = tokenizer
-        self._server, self._contexts, self._queue = server, contexts, queue
+        self.queue = queue
+        self._server, self._contexts = server, contexts
         self._steps_per_call, self._rows_per_call = steps_per_call, rows_per_call
+        self._pixel_steps_per_request = pixel_steps_per_request
         self._learned: defaultdict[tuple[str, str, Size], LearnedPace] = defaultdict(LearnedPace)
 
     async def draw(self, order: Order, watcher: Watcher) -> Result:
         """Draw an order whose numbers are within bounds.
 
-        Raises InvalidParametersError, ModelServerError, FamilyMisfitError, and what the watcher raises.
+        Raises QueueFullError, TooManyRequestsError, InvalidParametersError, ModelServerError, FamilyMisfitError, and
+        what the watcher raises.
         """
+        with self.queue.admitted(watcher.caller):
+            return await self._draw(order, watcher)
+
+    async def _draw(self, order: Order, watcher: Watcher) -> Result:
         start = time.perf_counter()
         caption, negative_caption = self.tokenizer(order.caption), self.tokenizer(order.negative_caption)
         family, size = await self.choose(order)
@@ -147,7 +160,7 @@ class Service:
             order.guidance_scale,
             size.latent_shape,
         )
-        async with self._queue.place(watcher.queued):
+        async with self.queue.place(watcher.caller, watcher.queued):
             drawing = await self._generate(family, size, recipe, self._pace(order, family, size), watcher)
         return Result(
             order,
@@ -192,6 +205,12 @@ class Service:
             asked = {"width": order.width, "height": order.height}
             raise InvalidParametersError.several(
                 [{"parameter": key, "received": value, "allowed": listed} for key, value in asked.items() if value]
+            )
+        if order.steps * order.n * size.width * size.height > self._pixel_steps_per_request:
+            most = self._pixel_steps_per_request // (size.width * size.height)
+            listed = f"steps times n of at most {most} at {size}, by the settings of this proxy"
+            raise InvalidParametersError.several(
+                [{"parameter": key, "received": getattr(order, key), "allowed": listed} for key in ("steps", "n")]
             )
         return family, size
 

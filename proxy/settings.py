@@ -44,6 +44,15 @@ class Settings(BaseSettings):
     concurrent_requests: Annotated[int, Field(ge=1)] = 16
     """Requests that are drawn at the same time, in each worker; the others wait in line."""
 
+    queue_length: Annotated[int, Field(ge=0)] = 128
+    """Requests that may wait in line, in each worker; more are refused with 503."""
+
+    requests_per_caller: Annotated[int, Field(ge=1)] = 64
+    """Requests that one caller may have under way, in each worker; more are refused with 429."""
+
+    pixel_steps_per_request: Annotated[int, Field(ge=1)] = 2_000_000_000
+    """What one request may ask for: steps x n x width x height."""
+
     context_cache_bytes: Annotated[int, Field(ge=0)] = 8_000_000
     """What captions' contexts may take in memory, in each worker: about 150 of emoji, 25 of Stable Diffusion 1."""
 

@@ -31,6 +31,7 @@ class QueuedEvent(BaseModel):
 
     job: str = Field(description="what GET /generate/cancel takes")
     position: int = Field(description="1 is the next")
+    seconds_left: float | None = Field(description="until the picture is there, if others take what the last ones took")
 
 
 class ProgressEvent(BaseModel):

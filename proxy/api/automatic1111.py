@@ -30,6 +30,7 @@ from proxy.api.automatic1111_shapes import (
     progress,
     text_to_image,
 )
+from proxy.api.callers import caller
 from proxy.api.description import BUG, DRAWING, large, responses
 from proxy.api.dialects import Dialect
 from proxy.api.routes import Served, Worked
@@ -84,7 +85,7 @@ def _caller(request: Request, task: str | None) -> Caller:
 )
 async def post_txt2img(request: Request, works: AllWorks, jobs: Worked, body: TextToImageRequest) -> Response:
     """batch_size x n_iter pictures, whose seeds count up from `seed`."""
-    job = jobs.start(body.order(), body.preview_steps)
+    job = jobs.start(body.order(), caller(request), body.preview_steps)
     with works.under_way(_caller(request, body.force_task_id), job) as work:
         result = await _finished(request, work)
     answer = await asyncio.to_thread(text_to_image, body, result)

@@ -241,7 +241,7 @@ def progress(works: Sequence[Work], show: bool) -> Progress:
     match work.state:
         case Progressed() as seen:
             step, steps, seconds_left = seen.step, seen.steps, seen.seconds_left or 0.0
-        case Queued(position):
+        case Queued(position, _):
             textinfo = f"In line: {position}"
     began = datetime.fromtimestamp(work.began, UTC).strftime("%Y%m%d%H%M%S")
     details = {"job": "txt2img", "job_timestamp": began, "job_no": 0, "sampling_step": step, "sampling_steps": steps}

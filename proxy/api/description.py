@@ -18,7 +18,9 @@ from proxy.errors import (
     ModelTimeoutError,
     ModelUnavailableError,
     NotReadyError,
+    QueueFullError,
     StoppingError,
+    TooManyRequestsError,
 )
 
 Responses = dict[int | str, dict[str, Any]]
@@ -36,6 +38,8 @@ DRAWING = (
     _AWAY,
     _MISFIT,
     ModelTimeoutError("emoji_diffusion_model", "the model server did not answer in time"),
+    QueueFullError(128, 60),
+    TooManyRequestsError(64, 20),
     StoppingError(),
 )
 

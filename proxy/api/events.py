@@ -18,10 +18,11 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from proxy.api.answers import Cancelled, Error, ProgressEvent, QueuedEvent, generated
+from proxy.api.callers import caller
 from proxy.api.description import BUG, DRAWING, Responses, responses
 from proxy.api.dialects import Dialect, easel
 from proxy.api.parameters import Parameters, Whole, once
-from proxy.api.routes import Served, Worked
+from proxy.api.routes import Worked
 from proxy.errors import EaselError, UnknownJobError
 from proxy.jobs import Failed, Finished, Job, Progressed, Queued, State
 from proxy.pictures import Format, encode, grid
@@ -86,7 +87,6 @@ router = APIRouter(route_class=_Watched, responses=_outside_of_streams(responses
 async def _watched(
     request: Request,
     query: Annotated[WatchedParameters, Query()],
-    service: Served,
     jobs: Worked,
     last_event_id: Annotated[str | None, Header(description=_COMING_BACK, examples=[f"{_JOB}.3"])] = None,
 ) -> tuple[Job, int]:
@@ -97,9 +97,9 @@ async def _watched(
     """
     once(request, query)
     if last_event_id is None:
-        order = query.order()
-        await service.choose(order)  # what there is not is told before anything begins
-        return jobs.start(order, query.preview_steps), 0
+        started = jobs.start(query.order(), caller(request), query.preview_steps)
+        await started.begun()
+        return started, 0
     event = _EVENT_ID.fullmatch(last_event_id)
     job = jobs.find(event["job"]) if event else None
     if event is None or job is None or (job.is_over and int(event["number"]) >= job.number):
@@ -139,12 +139,13 @@ async def get_cancel(
 async def _event(job: Job, state: State) -> tuple[str, str]:
     """An event's name, and its data as JSON."""
     match state:
-        case Queued(position):
-            return "queued", QueuedEvent(job=job.id, position=position).model_dump_json()
+        case Queued(position, seconds_left):
+            event = QueuedEvent(job=job.id, position=position, seconds_left=seconds_left)
+            return "queued", event.model_dump_json()
         case Progressed(step, steps, seconds_left, preview):
             shown = None if preview is None else await asyncio.to_thread(_data_url, preview)
-            event = ProgressEvent(job=job.id, step=step, steps=steps, seconds_left=seconds_left, preview=shown)
-            return "progress", event.model_dump_json()
+            progress = ProgressEvent(job=job.id, step=step, steps=steps, seconds_left=seconds_left, preview=shown)
+            return "progress", progress.model_dump_json()
         case Finished(result):
             answer = await generated(result)
             return "result", await asyncio.to_thread(answer.model_dump_json)

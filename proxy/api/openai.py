@@ -13,12 +13,13 @@ from fastapi import APIRouter, Path, Request, Response
 from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
+from proxy.api.callers import caller
 from proxy.api.description import BUG, DRAWING, UNKNOWN_FAMILY, Responses, large, responses
 from proxy.api.openai_shapes import DIALECT, Image, ImageRequest, Images, Model, ModelList
 from proxy.api.present import Present
 from proxy.api.routes import Served, Worked
 from proxy.errors import InvalidParametersError
-from proxy.jobs import Failed, Finished, Job, Queued
+from proxy.jobs import Failed, Finished, Job
 from proxy.pictures import encode
 from proxy.service import Result, parameters
 
@@ -46,8 +47,8 @@ async def post_images(request: Request, service: Served, jobs: Worked, body: Ima
     """
     wanted = body.order()
     if body.stream:
-        job = jobs.start(wanted, *_partials(wanted.steps, body.partial_images))
-        await _begin(job)
+        job = jobs.start(wanted, caller(request), *_partials(wanted.steps, body.partial_images))
+        await job.begun()
         return StreamingResponse(_stream(job, body), media_type="text/event-stream")
     result = await service.draw(wanted, Present(request))
     files = await result.files()
@@ -96,16 +97,6 @@ def _partials(steps: int, wanted: int) -> tuple[int, int]:
         return 0, 0
     # Evenly, but the last of them before the picture's last step.
     return min(-(-steps // (count + 1)), (steps - 1) // count), count
-
-
-async def _begin(job: Job) -> None:
-    """Wait until the job is in line or under way, so that a request that cannot be drawn is refused by its status."""
-    async with aclosing(job.states()) as states:
-        async for _, state in states:
-            if isinstance(state, Failed):
-                raise state.error
-            if state != Queued(0):
-                return
 
 
 async def _stream(job: Job, body: ImageRequest) -> AsyncIterator[bytes]:

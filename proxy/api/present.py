@@ -2,6 +2,7 @@
 
 from starlette.requests import Request
 
+from proxy.api.callers import caller
 from proxy.errors import AbandonedError
 from proxy.generation import Progress
 
@@ -13,8 +14,9 @@ class Present:
 
     def __init__(self, request: Request) -> None:
         self._request = request
+        self.caller = caller(request)
 
-    async def queued(self, position: int) -> None:
+    async def queued(self, position: int, seconds_left: float | None) -> None:
         """Leave the queue if nobody waits any more."""
         await self._check()
 

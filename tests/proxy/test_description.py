@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import AsyncIterator, Callable, Iterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from typing import Any
 from urllib.parse import quote
@@ -149,22 +149,30 @@ def asked(operation: Operation) -> Asked:
     return Asked(operation, {key: schema["examples"][0] for key, schema in schemas.items() if key[0] != "header"})
 
 
+ADDRESS = "127.0.0.1"
 Fault = Callable[[FakeModelServer], None]
 
 
 @asynccontextmanager
-async def connected(fault: Fault = lambda _: None, *, has_state: bool = True) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of a new application, over a model server that has the fault and the size that the examples have."""
+async def connected(
+    fault: Fault = lambda _: None, *, has_state: bool = True, **settings: object
+) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a new application, over a model server that has the fault and the size that the examples have.
+
+    Another request of the client is under way.
+    """
     fake = FakeModelServer()
     fake.models = models("emoji", ((128, 128),))
     fault(fake)
-    app = create_app(Settings(), fake.transport())
-    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    app = create_app(Settings(**settings), fake.transport())
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False, client=(ADDRESS, 1))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=transport, base_url="http://e") as client,
+        AsyncExitStack() as stack,
     ):
         state = app.state
+        stack.enter_context(state.service.queue.admitted(ADDRESS))
         app.state = state if has_state else State()
         yield client
         app.state = state
@@ -203,7 +211,7 @@ async def test_the_examples_are_a_request_that_is_understood(operation: Operatio
 
 
 async def errors_of(operation: Operation) -> AsyncIterator[httpx.Response]:
-    """What comes of a request when one parameter is wrong, the body too large, a model away, or the proxy broken."""
+    """What comes when a parameter is wrong, the body too large, a model away, or the proxy busy or broken."""
     good = asked(operation)
     async with connected() as client:
         for key in good.values:
@@ -215,6 +223,8 @@ async def errors_of(operation: Operation) -> AsyncIterator[httpx.Response]:
     for fault in (down, nonsense, late, broken):
         async with connected(fault) as client:
             yield await good.send(client)
+    async with connected(requests_per_caller=1) as client:
+        yield await good.send(client)
     async with connected(has_state=False) as client:
         yield await good.send(client)
 

@@ -30,9 +30,9 @@ async def test_no_task_outlives_the_proxy(fake: FakeModelServer) -> None:
 
     app = create_app(Settings(concurrent_requests=1), httpx.MockTransport(hang))
     async with app.router.lifespan_context(app):
-        app.state.jobs.start(ORDER)
+        app.state.jobs.start(ORDER, "a")
         await called.wait()
-        waiting = app.state.jobs.start(ORDER)
+        waiting = app.state.jobs.start(ORDER, "a")
         await anext(waiting.states())
         assert len(asyncio.all_tasks()) > 1
     assert asyncio.all_tasks() == {asyncio.current_task()}
@@ -43,7 +43,7 @@ async def test_a_job_is_forgotten_a_while_after_its_end(fake: FakeModelServer) -
     app = create_app(Settings(), fake.transport())
     async with app.router.lifespan_context(app):
         jobs = Jobs(app.state.service, kept_seconds=0.2)
-        job = jobs.start(ORDER)
+        job = jobs.start(ORDER, "a")
         states = [state async for _, state in job.states()]
         assert isinstance(states[0], Progressed)
         assert isinstance(states[-1], Finished)
@@ -53,11 +53,24 @@ async def test_a_job_is_forgotten_a_while_after_its_end(fake: FakeModelServer) -
         assert [state async for _, state in job.states()] == states[-1:]
 
 
+async def test_pictures_are_kept_no_longer_than_there_is_memory(fake: FakeModelServer) -> None:
+    """The oldest are forgotten first; what was asked for last is there."""
+    app = create_app(Settings(), fake.transport())
+    async with app.router.lifespan_context(app):
+        jobs = Jobs(app.state.service, kept_bytes=2 * PIXELS * PIXELS * 3)
+        ended = []
+        for _ in range(3):
+            ended.append(jobs.start(ORDER, "a"))
+            assert isinstance([state async for _, state in ended[-1].states()][-1], Finished)
+            await asyncio.sleep(0)
+        assert [jobs.find(job.id) for job in ended] == [None, *ended[1:]]
+
+
 async def test_a_job_that_nobody_ever_watches_ends(fake: FakeModelServer) -> None:
     """As when the client has hung up before the first event."""
     app = create_app(Settings(), fake.transport())
     async with app.router.lifespan_context(app):
-        job = Jobs(app.state.service, left_seconds=0).start(ORDER)
+        job = Jobs(app.state.service, left_seconds=0).start(ORDER, "a")
         await asyncio.sleep(0.5)
         assert isinstance(job.state, Failed)
     assert not [path for _, path, _ in fake.calls if path.endswith(":predict")]
@@ -74,7 +87,7 @@ async def test_a_mistake_of_the_proxy_ends_the_job_and_is_logged(caplog: pytest.
             raise ZeroDivisionError("secret")
 
     with caplog.at_level(logging.ERROR):
-        job = Jobs(Mistaken()).start(ORDER)
+        job = Jobs(Mistaken()).start(ORDER, "a")
         ((_, state),) = [numbered async for numbered in job.states()]
     assert isinstance(state, Failed)
     assert type(state.error) is EaselError
@@ -86,7 +99,7 @@ async def test_previews_of_a_limited_number_are_kept_for_who_is_slow(fake: FakeM
     """Whoever looks only at the end finds each, and no more are decoded than that."""
     app = create_app(Settings(), fake.transport())
     async with app.router.lifespan_context(app):
-        job = Jobs(app.state.service).start(replace(ORDER, steps=9), preview_steps=2, most_previews=3)
+        job = Jobs(app.state.service).start(replace(ORDER, steps=9), "a", preview_steps=2, most_previews=3)
         await asyncio.sleep(1)
         assert job.is_over
     assert len({preview.tobytes() for preview in job.previews}) == 3

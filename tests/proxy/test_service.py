@@ -13,13 +13,16 @@ from proxy.service import Order, Service
 from proxy.tokenizer import bundled
 from tests.proxy.fake_model_server import PIXELS, FakeModelServer, models
 
+LIMITS = {"rows_per_call": 16, "pixel_steps_per_request": 1_000_000}
+
 
 class Nobody:
     """A watcher who does not mind."""
 
+    caller = "nobody"
     most_steps_per_call = None
 
-    async def queued(self, position: int) -> None:
+    async def queued(self, position: int, seconds_left: float | None) -> None:
         """Wait on."""
 
     async def progressed(self, progress: Progress) -> None:
@@ -29,7 +32,9 @@ class Nobody:
 async def test_a_size_that_came_with_a_new_version_is_drawn(fake: FakeModelServer) -> None:
     server = ModelServer(Servers([httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")]))
     catalogue = Catalogue(server, ["emoji"], 77, fresh_seconds=0)
-    service = Service(server, catalogue, bundled(), Contexts(0), Queue(1), steps_per_call=5, rows_per_call=16)
+    service = Service(
+        server, catalogue, bundled(), Contexts(0), Queue(1, longest=9, per_caller=9), steps_per_call=5, **LIMITS
+    )
     await catalogue.family("emoji")
     fake.models = models("emoji", ((PIXELS, PIXELS), (64, 96)))
     fake.versions = dict.fromkeys(fake.models, "2")
@@ -45,7 +50,9 @@ async def test_what_was_learned_of_a_network_serves_the_next_request(fake: FakeM
     fake.models = models("emoji", ((PIXELS, PIXELS), (64, 96)))
     server = ModelServer(Servers([httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")]))
     catalogue = Catalogue(server, ["emoji"], 77, fresh_seconds=0)
-    service = Service(server, catalogue, bundled(), Contexts(0), Queue(1), steps_per_call=None, rows_per_call=16)
+    service = Service(
+        server, catalogue, bundled(), Contexts(0), Queue(1, longest=9, per_caller=9), steps_per_call=None, **LIMITS
+    )
 
     async def calls(width: int, steps_per_call: int | None = None) -> int:
         order = Order("red heart", "", 6, 7.5, 1, "ddim", 1, width, None, Format.PNG, None, steps_per_call)
