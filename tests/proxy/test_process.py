@@ -102,9 +102,7 @@ def test_a_client_that_hangs_up_stops_the_work(model_server: str, fake: FakeMode
 
 
 @pytest.mark.parametrize("workers", [1, 2])
-def test_sigterm_lets_work_finish_and_nothing_new_begin(
-    model_server: str, fake: FakeModelServer, workers: int
-) -> None:
+def test_sigterm_lets_work_finish_and_nothing_new_begin(model_server: str, fake: FakeModelServer, workers: int) -> None:
     """A picture that is waited for, one that is watched, and one in line, all to the end; others are refused."""
     asked = {"caption": "red heart", "steps": 10, "steps_per_call": 1, "seed": 7}
     settings = {"workers": workers, "concurrent_requests": 1}
