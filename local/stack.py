@@ -21,7 +21,8 @@ from proxy.families import NETWORKS, model_name
 
 READY_SECONDS = 600.0  # a full-size family loads for minutes
 CALL_MILLISECONDS = 600_000  # on a CPU, a call of a full-size family takes minutes too
-STOP_SECONDS = 20.0
+REQUEST_SECONDS = 24 * 3600  # and a picture takes as many of them as it likes
+STOP_SECONDS = 40.0  # longer than the proxy lets work finish
 POLL_SECONDS = 0.05
 # The largest network of a family whose operations are over before a second thread has woken up to help.
 SMALL_NETWORK_BYTES = 100_000_000
@@ -151,6 +152,7 @@ def proxy_process(
         "EASEL_FAMILIES": family,
         "EASEL_PORT": str(port),
         "EASEL_CALL_TIMEOUT_SECONDS": str(CALL_MILLISECONDS // 1000),
+        "EASEL_REQUEST_SECONDS": str(REQUEST_SECONDS),
         **(environment or {}),
     }
     with _process("proxy", environment=settings) as process:
