@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import httpx
@@ -111,7 +112,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def model_server_process(models: Path, family: str, port: int, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+def model_server_process(
+    models: Path, family: str, port: int, *flags: str, log: IO[bytes] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the embedded model server inside a `with` block; it may not be ready yet when the block begins.
 
     Args:
@@ -119,6 +122,7 @@ def model_server_process(models: Path, family: str, port: int, *flags: str) -> I
         family: what to serve from it, whatever else is there.
         port: of the REST API.
         flags: further flags of the model server.
+        log: where its output goes; by default where this process's goes.
 
     Raises:
         StackError: the family was not exported.
@@ -132,7 +136,7 @@ def model_server_process(models: Path, family: str, port: int, *flags: str) -> I
             f"--rest_api_timeout_in_ms={CALL_MILLISECONDS}",
             f"--tensorflow_intra_op_parallelism={threads_per_operation(models / family)}",
         )
-        with _process("model_server", *own, *flags) as process:
+        with _process("model_server", *own, *flags, log=log) as process:
             yield process
 
 
@@ -161,12 +165,14 @@ def proxy_process(
 
 @contextmanager
 def _process(
-    module: str, *arguments: str, environment: Mapping[str, str] | None = None
+    module: str, *arguments: str, environment: Mapping[str, str] | None = None, log: IO[bytes] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `python -m module`; in a process group of its own, so that Ctrl-C reaches it only through here."""
     command = [sys.executable, "-m", module, *arguments]
     settings = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, **(environment or {})}  # 2: TensorFlow's errors only
-    process = subprocess.Popen(command, env=settings, start_new_session=True)  # noqa: S603
+    process = subprocess.Popen(  # noqa: S603
+        command, env=settings, start_new_session=True, stdout=log, stderr=log
+    )
     try:
         yield process
     finally:
