@@ -18,6 +18,7 @@ from proxy.tokenizer import clean
 # Far more than the network reads. Two of them, 12 ASCII characters for each emoji, fit into a JPEG's 64 kB of EXIF.
 LONGEST_CAPTION = 2_500
 _LARGEST_SIZE = 2**31 - 1
+_LONGEST_SECONDS = 86_400
 
 
 def _not_boolean(value: Any) -> Any:
@@ -69,6 +70,12 @@ class Parameters(BaseModel):
         None,
         description=f"a whole number from 1 to {MOST_STEPS_PER_CALL}, or none for what takes a quarter of a second",
         examples=[5],
+    )
+
+    deadline_seconds: Annotated[float, Field(gt=0, le=_LONGEST_SECONDS, allow_inf_nan=False), _NUMBER] | None = Field(
+        None,
+        description=f"seconds, above 0 and at most {_LONGEST_SECONDS}, or none for as long as the server allows",
+        examples=[60],
     )
 
     def order(self) -> Order:

@@ -187,8 +187,9 @@ def nonsense(fake: FakeModelServer) -> None:
 
 
 def late(fake: FakeModelServer) -> None:
-    def never(_method: str, _path: str) -> None:
-        raise httpx.ReadTimeout("too late")
+    def never(_method: str, path: str) -> None:
+        if path.endswith(":predict"):
+            raise httpx.ReadTimeout("too late")
 
     fake.override = never
 
@@ -211,7 +212,7 @@ async def test_the_examples_are_a_request_that_is_understood(operation: Operatio
 
 
 async def errors_of(operation: Operation) -> AsyncIterator[httpx.Response]:
-    """What comes when a parameter is wrong, the body too large, a model away, or the proxy busy or broken."""
+    """What comes when a parameter is wrong, the body too large, a model away, or the proxy busy, late or broken."""
     good = asked(operation)
     async with connected() as client:
         for key in good.values:
@@ -221,10 +222,11 @@ async def errors_of(operation: Operation) -> AsyncIterator[httpx.Response]:
             yield await client.request(operation.method, operation.path, content=b" " * LARGE_BYTES)
             yield await client.request(operation.method, operation.path, content=b"\xff\xfe")
     for fault in (down, nonsense, late, broken):
-        async with connected(fault) as client:
+        async with connected(fault, request_seconds=0.3) as client:
             yield await good.send(client)
-    async with connected(requests_per_caller=1) as client:
-        yield await good.send(client)
+    for settings in ({"requests_per_caller": 1}, {"request_seconds": 1e-6}):
+        async with connected(**settings) as client:
+            yield await good.send(client)
     async with connected(has_state=False) as client:
         yield await good.send(client)
 

@@ -161,13 +161,13 @@ async def test_who_is_refused_is_told_when_to_come_back() -> None:
             try_again(requests, "b")
         with pytest.raises(TooManyRequestsError) as many:
             try_again(requests, "a")
-        assert (full.value.retry_after, many.value.retry_after) == (1, 1)
+        assert (full.value.retry_after_seconds, many.value.retry_after_seconds) == (1, 1)
         await asyncio.sleep(1.1)
         await requests.end("a1")
         await requests.ask("a2")
         with pytest.raises(QueueFullError) as full:
             try_again(requests, "b")
-        assert full.value.retry_after == 2
+        assert full.value.retry_after_seconds in (2, 3)
         await requests.end("a2")
 
 

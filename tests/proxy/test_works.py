@@ -13,7 +13,7 @@ PREVIEW = np.zeros((1, 8, 8, 3), np.uint8)
 
 
 def job() -> Job:
-    return Job("name", preview_steps=0, left_seconds=5)
+    return Job("name", "a", preview_steps=0, most_previews=None, left_seconds=5)
 
 
 def test_a_preview_is_kept_until_the_next_one() -> None:
@@ -37,9 +37,9 @@ def test_a_caller_has_its_work_only_and_the_oldest_first() -> None:
 async def test_work_ends_with_the_waiting_for_it() -> None:
     begun = job()
     with Works().under_way(Caller("a", None, None), begun):
-        await begun.queued(1)
+        await begun.queued(1, None)
     with pytest.raises(AbandonedError):
-        await begun.queued(2)
+        await begun.queued(2, None)
 
 
 def test_nothing_is_kept_of_a_caller_who_has_gone() -> None:
