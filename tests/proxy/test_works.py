@@ -13,7 +13,7 @@ PREVIEW = np.zeros((1, 8, 8, 3), np.uint8)
 
 
 def job() -> Job:
-    return Job("name", preview_steps=0, left_seconds=5)
+    return Job("name", preview_steps=0, most_previews=None, left_seconds=5)
 
 
 def test_a_preview_is_kept_until_the_next_one() -> None:
