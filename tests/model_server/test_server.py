@@ -1,6 +1,7 @@
 """The server process from outside: HTTP, threads, time-outs, start and stop."""
 
 import base64
+import contextlib
 import gzip
 import http.client
 import json
@@ -59,6 +60,29 @@ def test_gzip_request_body(server: ServerProcess) -> None:
     for damaged in (body[:-9], b"no gzip"):
         answer = server.request("POST", PREDICT, damaged, headers)
         assert (answer.status, answer.error) == (400, "JSON Parse error: The document is empty")
+
+
+def test_a_body_without_an_end_is_refused_when_it_is_too_large(server: ServerProcess) -> None:
+    """The answer comes while the client still sends, and then the connection ends."""
+    piece = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+    received = b""
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as connection:
+        connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                connection.sendall(piece)
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(1 << 16):
+                received += part
+    assert not received or received.startswith(b"HTTP/1.1 413")
+    assert server.predict("linear", {"inputs": [1.0]}).json == {"outputs": [2.5]}
+
+
+@pytest.mark.parametrize(("size", "status"), [(100 << 20, 400), ((100 << 20) + 1, 413)])
+def test_a_body_of_100_mb_is_the_largest(server: ServerProcess, size: int, status: int) -> None:
+    answer = server.request("POST", PREDICT, b" " * size)
+    assert answer.status == status
+    assert "error" in answer.json
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/models/linear", "/monitoring/prometheus/metrics"])
