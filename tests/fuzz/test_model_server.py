@@ -1,0 +1,155 @@
+"""The embedded model server under requests that mean no good."""
+
+import json
+import random
+import re
+import socket
+import subprocess
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing, suppress
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import psutil
+import pytest
+
+from tests.fuzz.aims import find_aims
+from tests.fuzz.json_noise import cut
+from tests.fuzz.raw_requests import Aim, raw_request
+from tests.fuzz.share import COUNTS, FIGURES, LONG, SEED, share
+from tests.model_server.saved_models import write_all
+from tests.model_server.server_process import ServerProcess
+
+USERS = 8
+# A client that has heard nothing for so long after its request, which may be half a one, says that it was all.
+QUIET_SECONDS = 0.25
+RUN_SECONDS = 2
+ANSWER_SECONDS = 40
+PATIENCE_SECONDS = 60
+STALLED = 300
+# What an allocator keeps of the largest documents: eight users' and a hundred kilobytes each.
+GROWTH_BYTES = 30_000_000
+STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
+CONFIG = 'config {{ name: "{}" base_path: "{}" model_platform: "tensorflow" }}'
+
+
+class Served(NamedTuple):
+    """A server, and good requests for it."""
+
+    server: ServerProcess
+    aims: list[Aim]
+
+
+def emoji(folder: Path) -> list[str]:
+    """Export the emoji family; its models."""
+    subprocess.run([sys.executable, "-m", "export", "emoji", "--output", str(folder)], check=True)
+    networks = [path.name for path in (folder / "emoji").iterdir()]
+    entries = "\n".join(CONFIG.format(f"emoji_{name}", folder / "emoji" / name) for name in networks)
+    (folder / "models.config").write_text(f"model_config_list {{ {entries} }}")
+    return [f"emoji_{name}" for name in networks]
+
+
+def small(folder: Path) -> list[str]:
+    """Write the small models; those of them that answer at once."""
+    names = re.findall(r'name: "(\w+)"', write_all(folder).read_text())
+    return [name for name in names if name != "slow"]
+
+
+@pytest.fixture(scope="module", params=[small, emoji] if LONG else [small])
+def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
+    """A server over the tests' small models; in the long run also one over the emoji family."""
+    folder = tmp_path_factory.mktemp("models")
+    models = request.param(folder)
+    flags = ("--allow_version_labels_for_unavailable_models", f"--model_config_file={folder}/models.config")
+    with ServerProcess(folder / "log", *flags, f"--rest_api_timeout_in_ms={RUN_SECONDS * 1000}") as server:
+        yield Served(server, find_aims(server, models))
+
+
+def exchange(port: int, sent: bytes) -> bytes:
+    """What the server says to these bytes, until it closes the connection."""
+    received = b""
+    address = ("127.0.0.1", port)
+    with closing(socket.create_connection(address, timeout=ANSWER_SECONDS)) as connection, suppress(ConnectionError):
+        connection.sendall(sent)
+        connection.settimeout(QUIET_SECONDS)
+        with suppress(TimeoutError):
+            received = connection.recv(1 << 16)
+        with suppress(OSError):  # the server has cut it
+            connection.shutdown(socket.SHUT_WR)
+        connection.settimeout(ANSWER_SECONDS)
+        while part := connection.recv(1 << 16):
+            received += part
+    return received
+
+
+def attack(served: Served, count: int, name: str) -> None:
+    """Send so many requests as several users at a time; each is answered as HTTP, or its connection closed."""
+
+    def user(number: int) -> Counter[str]:
+        chance = random.Random(f"{name} {SEED} {number}")
+        ends: Counter[str] = Counter()
+        for _ in range(count // USERS):
+            sent = raw_request(chance, served.aims)
+            received = exchange(served.server.port, sent)
+            status = STATUS.match(received)
+            assert status or not received, (sent, received)
+            assert not status or status[1] != b"500", (sent, received)
+            ends[f"model server: answered {status[1].decode()}" if status else "model server: hung up"] += 1
+        return ends
+
+    with ThreadPoolExecutor(USERS) as users:
+        for ends in users.map(user, range(USERS)):
+            COUNTS.update(ends)
+
+
+def wait_until(done: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + ANSWER_SECONDS
+    while not done():
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+
+
+def answers(served: Served) -> list[Any]:
+    """The answers to the good requests."""
+    return [served.server.request("POST", aim.path, json.dumps(aim.document)).json for aim in served.aims]
+
+
+def test_bad_requests_break_nothing(served: Served) -> None:
+    """Every connection is answered or closed; afterwards good requests have their answers, and nothing has grown."""
+    process = psutil.Process(served.server.process.pid)
+    good = answers(served)
+    attack(served, share(400, 4000), "warm-up")
+    before, files = process.memory_info().rss, process.num_fds()
+    start = time.monotonic()
+    attack(served, count := share(1200, 20_000), "attack")
+    seconds, growth = time.monotonic() - start, process.memory_info().rss - before
+    FIGURES.append(
+        f"model server: {count:,} requests in {seconds:.0f} s; memory {before >> 20} MB, {growth >> 10:+} kB"
+    )
+    assert growth < GROWTH_BYTES
+    wait_until(lambda: process.num_fds() <= files)
+    assert answers(served) == good
+    assert "Traceback" not in served.server.log
+
+
+@pytest.mark.skipif(not LONG, reason="a minute and more; tests/model_server/test_patience.py has less patience")
+def test_half_requests_that_stall_are_cut(served: Served) -> None:
+    """Each in time, and nobody else waits for them."""
+    chance = random.Random(SEED)
+    whole = b"POST /v1/models/linear:predict HTTP/1.1\r\nHost: e\r\nContent-Length: 1000000\r\n\r\n" + b" " * 900_000
+    stalled = [socket.create_connection(("127.0.0.1", served.server.port)) for _ in range(STALLED)]
+    start = time.monotonic()
+    for connection in stalled:
+        connection.sendall(cut(chance, whole) if chance.random() < 0.5 else whole[: chance.randrange(80)])
+    answers(served)
+    for connection in stalled:
+        with closing(connection), suppress(ConnectionError):
+            connection.settimeout(PATIENCE_SECONDS * 1.2)
+            assert connection.recv(1000) == b""
+    seconds = time.monotonic() - start
+    FIGURES.append(f"model server: {STALLED} half requests that stalled were all closed after {seconds:.0f} s")
+    assert seconds < PATIENCE_SECONDS * 1.2
