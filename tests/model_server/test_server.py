@@ -15,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.model_server.saved_models import copy_version
@@ -147,6 +148,18 @@ def _encoded(value: Any) -> Any:
     if isinstance(value, list):
         return [_encoded(item) for item in value]
     return value if isinstance(value, dict) else {"b64": base64.b64encode(value.encode()).decode()}
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2,), (1, 3), (4, 4, 3), (1, 4, 4, 4), (1, 4, 0, 3), (1, 1, 4, 4, 3)])
+def test_a_shape_that_kernels_would_end_the_process_over_is_refused(server: ServerProcess, shape: list[int]) -> None:
+    """Of three dimensions and more; a batch may have any number of rows."""
+    answer = server.predict("convolution", {"inputs": np.ones(shape).tolist()})
+    given = [list(shape)] if 0 not in shape else [list(shape), [1, 4, 0]]
+    allowed = ", allowed is [?,4,4,3]"
+    assert answer.status == 400
+    assert answer.error in [f"input tensor x has the shape {str(one).replace(' ', '')}{allowed}" for one in given]
+    for rows in (1, 3):
+        assert len(server.predict("convolution", {"inputs": np.ones((rows, 4, 4, 3)).tolist()}).json["outputs"]) == rows
 
 
 def test_unsigned_and_short_integers(server: ServerProcess) -> None:
