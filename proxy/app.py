@@ -8,7 +8,7 @@ import httpx
 from fastapi import FastAPI
 
 from proxy import tokenizer
-from proxy.api import automatic1111, events, failures, openai, pages, picture
+from proxy.api import automatic1111, description, events, failures, openai, pages, picture
 from proxy.api.limits import BodyLimit
 from proxy.api.routes import router
 from proxy.catalogue import Catalogue
@@ -55,7 +55,12 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
             yield
 
     app = FastAPI(
-        title="Easel", summary="A caption becomes a picture.", lifespan=lifespan, docs_url=None, redoc_url=None
+        title="Easel",
+        summary="A caption becomes a picture.",
+        description="A path that there is not is a 404, and a method that a path has not is a 405, in its API's shape.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
     )
     app.include_router(router)
     for api in (events, openai, automatic1111, picture):
@@ -63,6 +68,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
     pages.install(app)
     app.add_middleware(BodyLimit)
     failures.install(app)
+    description.install(app)
     return app
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from PIL import Image
 from pydantic import HttpUrl, TypeAdapter, ValidationError
 
-from proxy.api.dialects import Dialect, easel
+from proxy.api.dialects import EASEL
 from proxy.api.parameters import Parameters
 from proxy.bar import Bar
 from proxy.client import Client, ClientError
@@ -88,7 +88,7 @@ def _plan(options: argparse.Namespace) -> Plan:
     try:
         requests = [Parameters.model_validate({**given, **caption}) for caption in captions]
     except ValidationError as problems:
-        raise Dialect(easel).invalid("/generate", problems.errors()) from problems
+        raise EASEL.invalid("/generate", problems.errors()) from problems
     count = sum(request.n for request in requests)
     if file_format is not None and count > 1:
         raise InvalidParametersError.one("-o", str(options.output), f"a folder, for {count} pictures")

@@ -15,6 +15,8 @@ EaselError
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+MISTAKE = "the proxy made a mistake; its log says more"
+
 
 class EaselError(Exception):
     """Anything that the proxy tells its client; the message is fit for the client's eyes."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from proxy.errors import AbandonedError, EaselError
+from proxy.errors import MISTAKE, AbandonedError, EaselError
 from proxy.generation import Progress
 from proxy.service import Order, Result, Service
 
@@ -178,7 +178,7 @@ class Jobs:
             job.enter(Failed(error))
         except Exception:
             _log.exception("A job failed.")
-            job.enter(Failed(EaselError("the proxy made a mistake; its log says more")))
+            job.enter(Failed(EaselError(MISTAKE)))
         finally:
             asyncio.get_running_loop().call_later(self._kept_seconds, self._jobs.pop, job.id, None)
 

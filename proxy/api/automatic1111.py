@@ -9,7 +9,7 @@ import asyncio
 import binascii
 from base64 import b64decode
 from contextlib import aclosing
-from typing import Annotated, Any
+from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.exceptions import HTTPException
@@ -30,18 +30,33 @@ from proxy.api.automatic1111_shapes import (
     progress,
     text_to_image,
 )
+from proxy.api.description import BUG, DRAWING, large, responses
 from proxy.api.dialects import Dialect
-from proxy.api.routes import FAILURES, Served, Worked
+from proxy.api.routes import Served, Worked
 from proxy.errors import AbandonedError, InvalidParametersError
-from proxy.jobs import Failed, Finished
+from proxy.jobs import Failed, Finished, Job
 from proxy.service import Result
 from proxy.works import Caller, Work, Works
 
-_FAILURES: dict[int | str, dict[str, Any]] = {
-    status: {**described, "model": Automatic1111Error} for status, described in FAILURES.items()
-}
+DIALECT = Dialect(
+    failure,
+    Automatic1111Error,
+    {
+        "caption": "prompt",
+        "negative_caption": "negative_prompt",
+        "guidance_scale": "cfg_scale",
+        "sampler": "sampler_name",
+        "n": "batch_size",
+        "family": "override_settings.sd_model_checkpoint",
+    },
+    {"/sdapi/v1/txt2img": TextToImageRequest, "/sdapi/v1/png-info": PngInfoRequest},
+)
+_INTERRUPTED = AbandonedError("the request was cancelled")
+_NO_BOOLEAN = InvalidParametersError.one("skip_current_image", "perhaps", "true or false")
+_PNG = "a PNG file in base64, at most 1 MB of text in it"
+_NO_PNG = InvalidParametersError.one("image", "4 characters, no PNG file", _PNG)
 
-router = APIRouter(prefix="/sdapi/v1", tags=["AUTOMATIC1111"])
+router = APIRouter(prefix="/sdapi/v1", tags=["AUTOMATIC1111"], responses=responses(DIALECT, BUG))
 
 Task = Annotated[
     str | None,
@@ -62,7 +77,11 @@ def _caller(request: Request, task: str | None) -> Caller:
     return Caller(address, request.headers.get("authorization"), task)
 
 
-@router.post("/txt2img", response_model=TextToImage, responses=_FAILURES)
+@router.post(
+    "/txt2img",
+    response_model=TextToImage,
+    responses=responses(DIALECT, large("/sdapi/v1/txt2img"), *DRAWING, _INTERRUPTED),
+)
 async def post_txt2img(request: Request, works: AllWorks, jobs: Worked, body: TextToImageRequest) -> Response:
     """batch_size x n_iter pictures, whose seeds count up from `seed`."""
     job = jobs.start(body.order(), body.preview_steps)
@@ -72,7 +91,7 @@ async def post_txt2img(request: Request, works: AllWorks, jobs: Worked, body: Te
     return Response(answer, media_type="application/json")
 
 
-@router.get("/progress")
+@router.get("/progress", responses=responses(DIALECT, _NO_BOOLEAN))
 async def get_progress(
     request: Request,
     works: AllWorks,
@@ -116,7 +135,7 @@ async def post_options() -> None:
     raise HTTPException(405, "options are not changed here: send override_settings with a request", {"Allow": "GET"})
 
 
-@router.post("/png-info", responses={422: _FAILURES[422]})
+@router.post("/png-info", responses=responses(DIALECT, large("/sdapi/v1/png-info"), _NO_PNG))
 async def post_png_info(body: PngInfoRequest) -> PngInfo:
     """The parameters of a PNG file, and all of its text. Its pixels are not looked at."""
     return await asyncio.to_thread(_png_info, body)
@@ -128,35 +147,28 @@ def _png_info(body: PngInfoRequest) -> PngInfo:
         texts = text_chunks.read(b64decode(encoded, validate=True))
     except (binascii.Error, ValueError) as exc:
         received = f"{len(encoded)} characters, {exc}"
-        raise InvalidParametersError.one("image", received, "a PNG file in base64, at most 1 MB of text in it") from exc
+        raise InvalidParametersError.one("image", received, _PNG) from exc
     written = texts.get("parameters", "")
     return PngInfo(info=written, items=texts, parameters=infotext.fields(written) if written else {})
 
 
 async def _finished(request: Request, work: Work) -> Result:
-    """The result of the work, while the client waits for it."""
-    async with aclosing(work.job.states()) as states:
-        async for _, state in states:
-            work.saw(state)
-            match state:
-                case Finished(result):
-                    return result
-                case Failed(error):
-                    raise error
-            if await request.is_disconnected():
-                break
-    raise AbandonedError("the client left before its picture was done")
+    """The result of the work, which ends when the client leaves: in line too, where no state may follow for long."""
+    leaving = asyncio.create_task(_cancelled_by_leaving(request, work.job))
+    try:
+        async with aclosing(work.job.states()) as states:
+            async for _, state in states:
+                work.saw(state)
+    finally:
+        leaving.cancel()
+    if isinstance(work.state, Failed):
+        raise work.state.error
+    assert isinstance(work.state, Finished)  # noqa: S101 - nothing else is the last state
+    return work.state.result
 
 
-DIALECT = Dialect(
-    failure,
-    {
-        "caption": "prompt",
-        "negative_caption": "negative_prompt",
-        "guidance_scale": "cfg_scale",
-        "sampler": "sampler_name",
-        "n": "batch_size",
-        "family": "override_settings.sd_model_checkpoint",
-    },
-    {"/sdapi/v1/txt2img": TextToImageRequest, "/sdapi/v1/png-info": PngInfoRequest},
-)
+async def _cancelled_by_leaving(request: Request, job: Job) -> None:
+    """Cancel the job when the client hangs up; its body was read before."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    job.cancel()

@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import orjson
 from pydantic import BaseModel, Field
 
@@ -143,10 +144,16 @@ class Options(BaseModel):
     show_progress_every_n_steps: int = 0
 
 
+def _example_picture() -> str:
+    """One pixel that has parameters."""
+    written = Infotext("red heart", "blurry", 15, "Euler", 7.5, 42, 128, 128, "emoji")
+    return b64encode(encode(np.zeros((1, 1, 3), np.uint8), Format.PNG, {"parameters": str(written)})).decode()
+
+
 class PngInfoRequest(Foreign):
     """A picture."""
 
-    image: str = Field(description="a PNG file in base64, also as a data: URL", examples=["iVBORw0KGgo="])
+    image: str = Field(description="a PNG file in base64, also as a data: URL", examples=[_example_picture()])
 
 
 class PngInfo(BaseModel):

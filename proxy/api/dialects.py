@@ -3,18 +3,21 @@
 import math
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from fastapi.exceptions import RequestValidationError
 from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
+from starlette.exceptions import HTTPException
 
+from proxy.api.answers import Error
 from proxy.api.parameters import Parameters, allowed
 from proxy.errors import EaselError, InvalidParametersError
 from proxy.service import Order
 
 _SHOWN_CHARACTERS = 200
 _LARGEST_EXACT = 2**53
-_BODY = "a JSON object with the parameters"
+BODY = "a JSON object with the parameters"
 
 Shape = Callable[[int, EaselError], tuple[int, dict[str, Any]]]
 """The status and the JSON that tell of an error whose status would be the given one."""
@@ -37,10 +40,12 @@ class Foreign(BaseModel):
 class Dialect:
     """How one API calls Easel's parameters, and how it tells of errors.
 
-    names: its name for each parameter that it calls otherwise. requests: what its paths take.
+    shape, answer: of its errors. names: its name for each parameter that it calls otherwise. requests: what its paths
+    take.
     """
 
     shape: Shape
+    answer: type[BaseModel]
     names: Mapping[str, str] = field(default_factory=dict)
     requests: Mapping[str, type[BaseModel]] = field(default_factory=dict)
 
@@ -62,7 +67,7 @@ class Dialect:
         """One of pydantic's problems: which parameter, what came, what is allowed."""
         location = [part for part in problem["loc"] if part not in ("query", "body")]
         if not location or problem["type"] == "json_invalid":
-            return {"parameter": "body", "received": _shown(problem["input"]), "allowed": _BODY}
+            return {"parameter": "body", "received": _shown(problem["input"]), "allowed": BODY}
         received = None if problem["type"] == "missing" else _shown(problem["input"])
         allowed = self.allowed(path, str(location[0]))
         return {"parameter": _shown(location[0]), "received": received, "allowed": allowed}
@@ -86,6 +91,16 @@ class Dialect:
 def easel(status: int, error: EaselError) -> tuple[int, dict[str, Any]]:
     """Easel's own shape."""
     return status, error.as_json()
+
+
+EASEL = Dialect(easel, Error)
+
+
+def spoken(error: HTTPException) -> EaselError:
+    """What Starlette and FastAPI refuse, as one of Easel's errors."""
+    failure = EaselError(str(error.detail))
+    failure.status, failure.kind = error.status_code, HTTPStatus(error.status_code).name.lower()
+    return failure
 
 
 def order(asked: Mapping[str, object]) -> Order:

@@ -18,6 +18,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from proxy.api.answers import Cancelled, Error, ProgressEvent, QueuedEvent, generated
+from proxy.api.description import BUG, DRAWING, Responses, responses
 from proxy.api.dialects import Dialect, easel
 from proxy.api.parameters import Parameters, Whole, once
 from proxy.api.routes import Served, Worked
@@ -29,19 +30,23 @@ _EVENT_ID = re.compile(r"(?P<job>[\w-]{1,64})\.(?P<number>\d{1,9})")
 _REFUSED_ID = "refused.0"
 _EVENT_STREAM = "text/event-stream"
 _NO_CONTENT = 204
-# Beside a stream, FastAPI would say that errors are streams too.
-_ERROR = {"application/json": {"schema": {"$ref": "#/components/schemas/Error"}}}
+_COMING_BACK = "the `id` of the last event that was seen, from a client that comes back"
+_JOB = "q3Zk0bZkQ2mX1nV7cT9yLw"
 
 
 class WatchedParameters(Parameters):
     """What to draw, and how often to show what it looks like so far."""
 
     preview_steps: Whole = Field(
-        0, ge=0, le=150, description="steps from one preview to the next, a whole number from 0 (none) to 150"
+        0,
+        ge=0,
+        le=150,
+        description="steps from one preview to the next, a whole number from 0 (none) to 150",
+        examples=[5],
     )
 
 
-DIALECT = Dialect(easel, requests={"/generate/events": WatchedParameters})
+DIALECT = Dialect(easel, Error, requests={"/generate/events": WatchedParameters})
 
 
 class _Watched(APIRoute):
@@ -68,7 +73,14 @@ class _Watched(APIRoute):
         return handle_or_explain
 
 
-router = APIRouter(route_class=_Watched)
+def _outside_of_streams(described: Responses) -> Responses:
+    """Beside a stream's route, FastAPI would say that a `model` is a stream too."""
+    return {
+        status: {name: said for name, said in kept.items() if name != "model"} for status, kept in described.items()
+    }
+
+
+router = APIRouter(route_class=_Watched, responses=_outside_of_streams(responses(DIALECT, BUG)))
 
 
 async def _watched(
@@ -76,7 +88,7 @@ async def _watched(
     query: Annotated[WatchedParameters, Query()],
     service: Served,
     jobs: Worked,
-    last_event_id: Annotated[str | None, Header()] = None,
+    last_event_id: Annotated[str | None, Header(description=_COMING_BACK, examples=[f"{_JOB}.3"])] = None,
 ) -> tuple[Job, int]:
     """The job to watch, and the number of the state that was seen last.
 
@@ -100,8 +112,7 @@ async def _watched(
     response_class=EventSourceResponse,
     responses={
         204: {"description": "To a client that comes back: there is nothing more to say"},
-        422: {"content": _ERROR, "description": "A parameter is unknown, missing or out of bounds"},
-        503: {"content": _ERROR, "description": "A model is not available"},
+        **_outside_of_streams(responses(DIALECT, *DRAWING)),
     },
 )
 async def get_events(watched: Annotated[tuple[Job, int], Depends(_watched)]) -> AsyncIterator[ServerSentEvent]:
@@ -113,8 +124,10 @@ async def get_events(watched: Annotated[tuple[Job, int], Depends(_watched)]) -> 
             yield ServerSentEvent(event=name, raw_data=data, id=f"{job.id}.{number}")
 
 
-@router.get("/generate/cancel", responses={404: {"model": Error, "description": "There is no such job"}})
-async def get_cancel(jobs: Worked, job: Annotated[str, Query(description="as in the events' `job`")] = "") -> Cancelled:
+@router.get("/generate/cancel", responses=responses(DIALECT, UnknownJobError(_JOB)))
+async def get_cancel(
+    jobs: Worked, job: Annotated[str, Query(description="as in the events' `job`", examples=[_JOB])] = ""
+) -> Cancelled:
     """End a job before its next call of a network. By GET, because some notebooks' port proxies pass nothing else."""
     found = jobs.find(job)
     if found is None:

@@ -8,14 +8,13 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from proxy.api import automatic1111, events, openai, picture
-from proxy.api.dialects import Dialect, easel
-from proxy.errors import EaselError
+from proxy.api import automatic1111, events, openai_shapes, picture
+from proxy.api.dialects import BODY, EASEL, Dialect, spoken
+from proxy.errors import MISTAKE, EaselError, InvalidParametersError
 
-_EASEL = Dialect(easel)
 _DIALECTS = {
     "/generate/events": events.DIALECT,
-    "/v1": openai.DIALECT,
+    "/v1": openai_shapes.DIALECT,
     "/sdapi": automatic1111.DIALECT,
     "/image": picture.DIALECT,
 }
@@ -32,7 +31,7 @@ def install(app: FastAPI) -> None:
 def _dialect(request: Request) -> Dialect:
     """The dialect of the API that was asked, also where it has no such path."""
     path = request.url.path
-    return next((dialect for root, dialect in _DIALECTS.items() if f"{path}/".startswith(f"{root}/")), _EASEL)
+    return next((dialect for root, dialect in _DIALECTS.items() if f"{path}/".startswith(f"{root}/")), EASEL)
 
 
 def _answer(request: Request, status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
@@ -55,10 +54,10 @@ async def _http_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, HTTPException)  # noqa: S101 - the type it is registered for
     if error.status_code == HTTPStatus.NO_CONTENT:
         return Response(status_code=error.status_code)
-    failure = EaselError(str(error.detail))
-    failure.kind = HTTPStatus(error.status_code).name.lower()
-    return _answer(request, error.status_code, failure, error.headers)
+    if error.status_code == HTTPStatus.BAD_REQUEST:  # what FastAPI says of a body that is no text, or nested too deeply
+        return await _easel_error(request, InvalidParametersError.one("body", "what cannot be read", BODY))
+    return _answer(request, error.status_code, spoken(error), error.headers)
 
 
 async def _bug(request: Request, __: Exception) -> Response:
-    return _answer(request, 500, EaselError("the proxy made a mistake; its log says more"))
+    return _answer(request, 500, EaselError(MISTAKE))

@@ -49,21 +49,26 @@ class Parameters(BaseModel):
     caption: Annotated[Text, AfterValidator(_not_empty)] = Field(
         description=f"text that is not empty, at most {LONGEST_CAPTION} characters", examples=["red heart"]
     )
-    negative_caption: Text = Field("", description=f"text of at most {LONGEST_CAPTION} characters")
-    steps: Whole = Field(15, ge=1, le=150, description="a whole number from 1 to 150")
-    guidance_scale: Real = Field(7.5, ge=0, le=50, allow_inf_nan=False, description="a number from 0 to 50")
-    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED), _NUMBER] | None = Field(
-        None, description=f"a whole number from 0 to {LARGEST_SEED}, or none for a random one"
+    negative_caption: Text = Field("", description=f"text of at most {LONGEST_CAPTION} characters", examples=["blurry"])
+    steps: Whole = Field(15, ge=1, le=150, description="a whole number from 1 to 150", examples=[15])
+    guidance_scale: Real = Field(
+        7.5, ge=0, le=50, allow_inf_nan=False, description="a number from 0 to 50", examples=[7.5]
     )
-    sampler: Literal[tuple(SAMPLERS)] = Field("euler", description=f"one of {', '.join(SAMPLERS)}")  # type: ignore[valid-type]
-    n: Whole = Field(1, ge=1, le=16, description="a whole number from 1 to 16")
-    width: Side | None = Field(None, description="the width of a size that GET /models lists")
-    height: Side | None = Field(None, description="the height of a size that GET /models lists")
-    format: Format = Field(Format.PNG, description=f"one of {', '.join(Format)}")
-    family: str | None = Field(None, description="a family that GET /models lists")
+    seed: Annotated[int, Field(ge=0, le=LARGEST_SEED), _NUMBER] | None = Field(
+        None, description=f"a whole number from 0 to {LARGEST_SEED}, or none for a random one", examples=[42]
+    )
+    sampler: Literal[tuple(SAMPLERS)] = Field(  # type: ignore[valid-type]
+        "euler", description=f"one of {', '.join(SAMPLERS)}", examples=["euler"]
+    )
+    n: Whole = Field(1, ge=1, le=16, description="a whole number from 1 to 16", examples=[1])
+    width: Side | None = Field(None, description="the width of a size that GET /models lists", examples=[128])
+    height: Side | None = Field(None, description="the height of a size that GET /models lists", examples=[128])
+    format: Format = Field(Format.PNG, description=f"one of {', '.join(Format)}", examples=["png"])
+    family: str | None = Field(None, description="a family that GET /models lists", examples=["emoji"])
     steps_per_call: Annotated[int, Field(ge=1, le=MOST_STEPS_PER_CALL), _NUMBER] | None = Field(
         None,
         description=f"a whole number from 1 to {MOST_STEPS_PER_CALL}, or none for what takes a quarter of a second",
+        examples=[5],
     )
 
     def order(self) -> Order:

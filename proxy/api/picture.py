@@ -9,17 +9,17 @@ from typing import Annotated
 from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
+from proxy.api.answers import Error
+from proxy.api.description import BUG, DRAWING, responses
 from proxy.api.dialects import Dialect, easel, order, sides
 from proxy.api.parameters import Real, Text, Whole, allowed, once
 from proxy.api.present import Present
-from proxy.api.routes import FAILURES, Served
+from proxy.api.routes import Served
 from proxy.service import Order
 
 _SIZE = r"^(auto|[1-9]\d{0,4}(x[1-9]\d{0,4})?)$"
 _STATM = Path("/proc/self/statm")
 _RESIDENT_PAGES = 1
-
-router = APIRouter(tags=["Older shape"])
 
 
 class ImageQuery(BaseModel):
@@ -54,12 +54,18 @@ class ImageAnswer(BaseModel):
     memory_use: int | None = Field(description="bytes of memory that the proxy holds, where the system tells")
 
 
+DIALECT = Dialect(
+    easel, Error, {"caption": "prompt", "n": "batch_size", "width": "size", "height": "size"}, {"/image": ImageQuery}
+)
+router = APIRouter(tags=["Older shape"], responses=responses(DIALECT, BUG))
+
+
 def _query(request: Request, query: Annotated[ImageQuery, Query()]) -> ImageQuery:
     once(request, query)
     return query
 
 
-@router.get("/image", response_model=ImageAnswer, responses=FAILURES)
+@router.get("/image", response_model=ImageAnswer, responses=responses(DIALECT, *DRAWING))
 async def get_image(request: Request, service: Served, query: Annotated[ImageQuery, Depends(_query)]) -> Response:
     """One picture, or `batch_size` of them, in base64 inside of JSON."""
     result = await service.draw(query.order(), Present(request))
@@ -88,8 +94,3 @@ def _resident_bytes() -> int | None:
         return int(_STATM.read_text().split()[_RESIDENT_PAGES]) * os.sysconf("SC_PAGE_SIZE")
     except OSError:
         return None
-
-
-DIALECT = Dialect(
-    easel, {"caption": "prompt", "n": "batch_size", "width": "size", "height": "size"}, {"/image": ImageQuery}
-)

@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Mapping
-from typing import Annotated, Any
+from typing import Annotated
 from urllib.parse import quote
 
 import orjson
@@ -11,7 +11,6 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from proxy.api.answers import (
     Catalogued,
     Counted,
-    Error,
     FamilyEntry,
     Generated,
     Network,
@@ -19,8 +18,11 @@ from proxy.api.answers import (
     State,
     generated,
 )
-from proxy.api.parameters import Parameters, described, once
+from proxy.api.description import BUG, DRAWING, NOT_READY, Responses, large, responses
+from proxy.api.dialects import EASEL
+from proxy.api.parameters import Parameters, allowed, described, once
 from proxy.api.present import Present
+from proxy.errors import InvalidParametersError
 from proxy.families import NETWORKS, Family, model_name
 from proxy.jobs import Jobs
 from proxy.pictures import Format
@@ -30,17 +32,12 @@ from proxy.tokenizer import CONTENT_LENGTH
 
 # Servers and proxies on the way refuse a head of more than a few kilobytes; the JSON answer has the whole text.
 _HEADER_CHARACTERS = 200
-FAILURES: dict[int | str, dict[str, Any]] = {
-    422: {"model": Error, "description": "A parameter is unknown, missing or out of bounds"},
-    502: {"model": Error, "description": "A model answered with garbage"},
-    503: {"model": Error, "description": "A model is not available"},
-    504: {"model": Error, "description": "A model did not answer in time"},
-}
-_PICTURE: dict[int | str, dict[str, Any]] = {
+_PICTURE: Responses = {
     200: {"content": {form.media_type: {} for form in Format}, "description": "The picture, or a grid of n"}
 }
+_NO_CAPTION = InvalidParametersError.one("caption", None, allowed("caption"))
 
-router = APIRouter()
+router = APIRouter(responses=responses(EASEL, BUG))
 
 
 def _service(request: Request) -> Service:
@@ -62,7 +59,7 @@ Served = Annotated[Service, Depends(_service)]
 Worked = Annotated[Jobs, Depends(_jobs)]
 
 
-@router.get("/generate", response_class=Response, responses={**_PICTURE, **FAILURES})
+@router.get("/generate", response_class=Response, responses={**_PICTURE, **responses(EASEL, *DRAWING)})
 async def get_generate(request: Request, service: Served, query: Annotated[Parameters, Depends(_query)]) -> Response:
     """One picture; with n above 1, a grid of n pictures whose seeds count up from `seed`."""
     result = await service.draw(query.order(), Present(request))
@@ -72,7 +69,7 @@ async def get_generate(request: Request, service: Served, query: Annotated[Param
     return Response(file, headers=headers, media_type=result.order.format.media_type)
 
 
-@router.post("/generate", response_model=Generated, responses=FAILURES)
+@router.post("/generate", response_model=Generated, responses=responses(EASEL, large("/generate"), *DRAWING))
 async def post_generate(request: Request, service: Served, body: Parameters) -> Response:
     """Each of the n pictures with its seed, and how long every stage took."""
     result = await service.draw(body.order(), Present(request))
@@ -81,15 +78,17 @@ async def post_generate(request: Request, service: Served, body: Parameters) -> 
     return Response(dumped, headers=_headers(result), media_type="application/json")
 
 
-@router.get("/models", responses={503: FAILURES[503]})
+@router.get("/models", responses=responses(EASEL, NOT_READY))
 async def get_models(service: Served) -> Catalogued:
     """The families, and what the proxy learned about them from the model server."""
     families = [await _entry(service, family) for family in await service.catalogue.check_all()]
     return Catalogued(families=families, samplers=list(SAMPLERS), formats=list(Format), parameters=described())
 
 
-@router.get("/tokens")
-async def get_tokens(service: Served, caption: str) -> Counted:
+@router.get("/tokens", responses=responses(EASEL, _NO_CAPTION))
+async def get_tokens(
+    service: Served, caption: Annotated[str, Query(description="any text", examples=["red heart"])]
+) -> Counted:
     """How much of a caption the networks read."""
     tokens = service.tokenizer(caption)
     return Counted(tokens=tokens.count, most=CONTENT_LENGTH, dropped=tokens.dropped)
@@ -101,7 +100,7 @@ async def get_healthz() -> State:
     return State(status="ok")
 
 
-@router.get("/readyz", responses={503: FAILURES[503]})
+@router.get("/readyz", responses=responses(EASEL, NOT_READY))
 async def get_readyz(service: Served) -> State:
     """Whether every model of every family answers; if not, which ones do not."""
     await service.catalogue.check_all()

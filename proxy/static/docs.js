@@ -42,9 +42,14 @@ function table(caption, heads, rows) {
 function fields(caption, list) {
   return table(caption, ["name", "type", "limits", "default", "example", "meaning"], list.map(({ name, schema, required, description, example }) => {
     const whole = resolve(schema);
-    const usual = required ? "needed" : String(whole.default ?? "");
-    return [name, typed(schema), bounds(schema), usual, example ?? whole.examples?.[0], description ?? whole.description];
+    const usual = required ? "needed" : written(whole.default);
+    return [name, typed(schema), bounds(schema), usual, written(example ?? whole.examples?.[0]), description ?? whole.description];
   }));
+}
+
+function written(value = "") {
+  const text = typeof value === "string" ? value : JSON.stringify(value, undefined, 1);
+  return text.length > 60 ? `${text.slice(0, 60)}…` : text;
 }
 
 function members(schema) {
@@ -59,10 +64,19 @@ function answers(responses) {
   }));
 }
 
+/** What goes wrong, as the server tells of it. */
+function failures(responses) {
+  const told = Object.entries(responses).flatMap(([status, { content = {} }]) =>
+    Object.values(content["application/json"]?.examples ?? {}).map(({ value }) => `${status} ${JSON.stringify(value, undefined, 2)}`));
+  return make("details", {}, make("summary", { textContent: "Examples of errors" }), make("pre", { tabIndex: 0, textContent: told.join("\n\n") }));
+}
+
 function tryout(path, parameters) {
-  const inputs = parameters.map(({ name, schema, required }) => {
+  const inputs = parameters.filter((parameter) => parameter.in !== "header").map(({ name, schema, required }) => {
     const whole = resolve(schema);
-    const input = make("input", { name, required, autocomplete: "off", placeholder: whole.default ?? "", value: required ? whole.examples?.[0] ?? "" : "" });
+    const example = whole.examples?.[0] ?? "";
+    const placeholder = written(whole.default) || `such as ${written(example)}`;
+    const input = make("input", { name, required, autocomplete: "off", placeholder, value: required ? example : "" });
     return make("label", {}, make("span", { textContent: name }), input);
   });
   const answer = make("div", { className: "answer", role: "status" });
@@ -70,7 +84,12 @@ function tryout(path, parameters) {
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const query = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
-    send(address(path.slice(1), query), answer);
+    const named = path.slice(1).replace(/\{(\w+)\}/, (_, name) => {
+      const { [name]: value } = query;
+      delete query[name];
+      return encodeURIComponent(value);
+    });
+    send(address(named, query), answer);
   });
   return make("details", { className: "try" }, make("summary", { textContent: "Try it" }), form);
 }
@@ -107,7 +126,7 @@ function operation(path, method, { description, summary, parameters = [], reques
   const section = make("section", { id }, make("h2", { textContent: title }), make("p", { textContent: description ?? summary }));
   if (parameters.length) section.append(fields("Parameters", parameters));
   if (body) section.append(fields("JSON body", members(body)));
-  section.append(answers(responses));
+  section.append(answers(responses), failures(responses));
   if (method === "get") section.append(tryout(path, parameters));
   section.setAttribute("aria-label", title);
   return section;

@@ -100,6 +100,7 @@ def test_batches_and_rounds_are_pictures_with_seeds_that_count_up(api: webuiapi.
 def test_a_seed_of_minus_one_is_drawn(api: webuiapi.WebUIApi) -> None:
     first, second = (api.txt2img(**{**QUICK, "seed": -1}).info["seed"] for _ in range(2))
     assert first != second
+    assert api.txt2img(**{**QUICK, "seed": 0}).info["seed"] == 0
 
 
 def test_a_picture_tells_its_parameters_whatever_the_caption(api: webuiapi.WebUIApi) -> None:
@@ -144,9 +145,10 @@ def test_what_is_asked_wrongly_is_said(api: webuiapi.WebUIApi, asked: dict[str, 
     assert said in json.loads(answer)["detail"]
 
 
-def test_progress_goes_from_nothing_to_nothing(api: webuiapi.WebUIApi, slow: None) -> None:
+def test_progress_goes_from_nothing_to_nothing(api: webuiapi.WebUIApi, url: str, slow: None) -> None:
+    """Whoever needs no picture of it can leave that out."""
     assert (api.get_progress()["progress"], api.get_progress()["state"]["job_count"]) == (0, 0)
-    seen, shown = [], []
+    seen, shown, left = [], [], []
     settings = {"show_progress_every_n_steps": 5}
     with ThreadPoolExecutor() as pool:
         drawing = pool.submit(api.txt2img, **{**QUICK, "steps": 60}, override_settings=settings)
@@ -154,12 +156,16 @@ def test_progress_goes_from_nothing_to_nothing(api: webuiapi.WebUIApi, slow: Non
             answer = api.get_progress()
             seen.append(answer["progress"])
             shown.append(answer["current_image"])
+            left.append(answer["eta_relative"])
+            without = httpx.get(f"{url}/sdapi/v1/progress", params={"skip_current_image": True}).json()
+            assert without["current_image"] is None
             time.sleep(0.02)
         assert drawing.result().image.size == (PIXELS, PIXELS)
     rising = seen[: seen.index(max(seen)) + 1]
     assert rising == sorted(rising)
     assert len(set(seen)) > 3
     assert 0.5 < max(seen) <= 1
+    assert 0 < max(left) < 60
     (first, *_) = [image for image in shown if image]
     assert Image.open(io.BytesIO(base64.b64decode(first))).size == (PIXELS, PIXELS)
     api.util_wait_for_ready()
@@ -181,6 +187,21 @@ def test_an_interrupt_ends_the_callers_own_work_only(
             ended.result()
         until(lambda: mine.get_progress()["state"]["job_count"] == 0)
         assert kept.result().image.size == (PIXELS, PIXELS)
+
+
+def test_work_of_another_address_is_out_of_reach(url: str, slow: None) -> None:
+    """Without credentials too."""
+    elsewhere = httpx.HTTPTransport(local_address="127.0.0.2")
+    with (
+        httpx.Client(base_url=f"{url}/sdapi/v1", timeout=60) as client,
+        httpx.Client(base_url=f"{url}/sdapi/v1", transport=elsewhere) as stranger,
+        ThreadPoolExecutor() as pool,
+    ):
+        drawing = pool.submit(client.post, "/txt2img", json={**QUICK, "steps": 60})
+        until(lambda: client.get("/progress").json()["state"]["job_count"] == 1)
+        assert stranger.get("/progress").json()["state"]["job_count"] == 0
+        stranger.post("/interrupt").raise_for_status()
+        assert drawing.result().status_code == 200
 
 
 def test_work_with_a_name_is_reached_by_its_name(url: str, slow: None) -> None:

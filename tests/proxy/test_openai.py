@@ -68,6 +68,13 @@ def test_the_url_draws_the_same_picture(client: openai.OpenAI) -> None:
     assert only.data[0].url == both.data[0].url
 
 
+def test_the_url_says_what_is_zero(client: openai.OpenAI) -> None:
+    own = {"steps": 4, "guidance_scale": 0, "seed": 0}
+    answer = client.images.generate(prompt="red heart", extra_body=own)
+    assert answer.data
+    assert httpx.get(str(answer.data[0].url)).content == base64.b64decode(answer.data[0].b64_json or "")
+
+
 def test_easels_parameters_are_the_same_as_elsewhere(client: openai.OpenAI, url: str) -> None:
     own = {"steps": 4, "guidance_scale": 3.25, "seed": 9, "sampler": "ddim", "negative_caption": "green"}
     answer = client.images.generate(prompt="red heart", extra_body=own)
@@ -81,6 +88,20 @@ async def test_the_asynchronous_client_draws_too(url: str) -> None:
         answer = await client.images.generate(prompt="red heart", response_format="b64_json")
         assert answer.data
         assert picture(answer.data[0].b64_json).size == (PIXELS, PIXELS)
+        linked = await client.images.generate(prompt="red heart", response_format="url")
+        assert linked.data
+        async with httpx.AsyncClient() as browser:
+            drawn = await browser.get(str(linked.data[0].url))
+        again = await client.images.generate(
+            prompt="red heart", response_format="b64_json", extra_body={"seed": int(drawn.headers["easel-seed"])}
+        )
+        assert again.data
+        assert base64.b64decode(again.data[0].b64_json or "") == drawn.content
+        assert [model.id async for model in client.models.list()] == ["emoji"]
+        with pytest.raises(openai.BadRequestError, match="prompt: received"):
+            await client.images.generate(prompt="")
+        with pytest.raises(openai.NotFoundError, match="one of emoji"):
+            await client.images.generate(prompt="a", model="dall-e-3")
         stream = await client.images.generate(prompt="red heart", stream=True, partial_images=1)
         names = [event.type async for event in stream]
         assert names == ["image_generation.partial_image", "image_generation.completed"]
@@ -101,6 +122,16 @@ def test_a_stream_has_partial_images_and_then_the_picture(client: openai.OpenAI,
     assert last.b64_json == plain.data[0].b64_json
     assert len({event.b64_json for event in (*partials, last)}) == partial_images + 1
     assert all(picture(event.b64_json).size == (PIXELS, PIXELS) for event in partials)
+
+
+async def test_more_pictures_than_are_drawn_at_once_have_no_more_partial_images(connect: Connect) -> None:
+    """Two of the first picture, and then all ten."""
+    own = {"steps": 20}
+    async with connect(rows_per_call=2) as http_client:
+        client = openai.AsyncOpenAI(base_url="http://e/v1", api_key="none", max_retries=0, http_client=http_client)
+        stream = await client.images.generate(prompt="a", stream=True, partial_images=2, n=10, extra_body=own)
+        names = [event.type.removeprefix("image_generation.") async for event in stream]
+    assert names == ["partial_image"] * 2 + ["completed"] * 10
 
 
 def test_a_stream_that_is_left_stops_the_work(client: openai.OpenAI, served: FakeModelServer) -> None:
@@ -129,6 +160,7 @@ def test_models_are_listed(client: openai.OpenAI) -> None:
         ({"n": 11}, "n", "1 to 10"),
         ({"size": "999x888"}, "size", f"received '999x888', allowed is a size of family emoji: {SIZE}"),
         ({"size": "big"}, "size", "auto, or a size"),
+        ({"model": 5}, "model", "a model that GET /v1/models lists"),
         ({"output_format": "gif"}, "output_format", "one of png, jpeg, webp"),
         ({"response_format": "file"}, "response_format", "b64_json"),
         ({"partial_images": 4}, "partial_images", "0 to 3"),
@@ -168,16 +200,36 @@ def test_an_unknown_route_has_openais_shape(client: openai.OpenAI) -> None:
     }
 
 
-@pytest.mark.parametrize("stream", [False, True])
-def test_a_model_that_is_away_is_a_server_error(client: openai.OpenAI, served: FakeModelServer, stream: bool) -> None:
-    served.override = lambda _, path: (503, b"{}") if path.endswith(":predict") else None
+@pytest.mark.parametrize(
+    ("answer", "status"), [((200, b"garbage"), 502), ((503, b"{}"), 503), ((504, b"{}"), 504)], ids=str
+)
+def test_a_model_that_fails_is_a_server_error(
+    client: openai.OpenAI, served: FakeModelServer, answer: tuple[int, bytes], status: int
+) -> None:
+    """A stream says so in an event, which the client raises too."""
+    served.override = lambda _, path: answer if path.endswith(":predict") else None
     try:
-        with pytest.raises(openai.APIError) as caught:
-            list(client.images.generate(prompt="away", stream=stream))
+        with pytest.raises(openai.InternalServerError, match="model emoji_") as caught:
+            client.images.generate(prompt=f"failing {status}")
+        with pytest.raises(openai.APIError, match="model emoji_") as streamed:
+            list(client.images.generate(prompt=f"failing {status}", stream=True))
     finally:
         served.override = lambda _method, _path: None
-    assert caught.value.type == "server_error"
-    assert stream or getattr(caught.value, "status_code", None) == 503
+    assert caught.value.status_code == status
+    assert caught.value.type == streamed.value.type == "server_error"
+    assert caught.value.code == streamed.value.code
+
+
+async def test_a_mistake_of_the_proxy_is_a_server_error(connect: Connect, fake: FakeModelServer) -> None:
+    def bug(_method: str, _path: str) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    fake.override = bug
+    async with connect() as http_client:
+        client = openai.AsyncOpenAI(base_url="http://e/v1", api_key="none", max_retries=0, http_client=http_client)
+        with pytest.raises(openai.InternalServerError, match="the proxy made a mistake") as caught:
+            await client.images.generate(prompt="a")
+    assert (caught.value.status_code, caught.value.type) == (500, "server_error")
 
 
 async def test_null_is_what_is_not_sent(connect: Connect) -> None:
@@ -186,7 +238,7 @@ async def test_null_is_what_is_not_sent(connect: Connect) -> None:
         assert (await client.post("/v1/images/generations", json=body)).status_code == 200
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"null", b'{"prompt": 5}'])
+@pytest.mark.parametrize("content", [b"", b"[]", b"{", b"null", b'{"prompt": 5}', b"\xff", b"[" * 100_000])
 async def test_a_body_that_is_none_is_refused_in_openais_shape(connect: Connect, content: bytes) -> None:
     async with connect() as client:
         answer = await client.post("/v1/images/generations", content=content)

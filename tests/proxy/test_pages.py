@@ -145,21 +145,6 @@ async def test_the_documentation_shows_how_to_watch_and_cancel(client: httpx.Asy
         assert content["application/json"]["schema"] == {"$ref": "#/components/schemas/Error"}
 
 
-async def test_every_parameter_of_other_programs_apis_has_an_example(client: httpx.AsyncClient) -> None:
-    api = (await client.get("/openapi.json")).json()
-    asked = [
-        (parameter["name"], parameter["schema"])
-        for path, methods in api["paths"].items()
-        if path.startswith(("/v1", "/sdapi", "/image"))
-        for method in methods.values()
-        for parameter in method.get("parameters", [])
-    ]
-    for schema in ("ImageRequest", "TextToImageRequest", "OverrideSettings", "PngInfoRequest"):
-        asked += api["components"]["schemas"][schema]["properties"].items()
-    assert len(asked) == 38
-    assert [name for name, schema in asked if not schema.get("examples")] == []
-
-
 @pytest.mark.parametrize("path", ["/healthz", "/readyz"])
 async def test_health_is_one_word(connect: Connect, path: str) -> None:
     async with connect() as client:

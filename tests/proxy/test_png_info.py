@@ -24,6 +24,7 @@ def file(**texts: str) -> str:
     [
         ("", "no PNG file"),
         ("!", "base64"),
+        (file(a="b") + "!", "base64"),
         ("é", "base64"),
         (base64.b64encode(b"GIF89a").decode(), "no PNG file"),
         (file(a="b")[:100], "cut short"),

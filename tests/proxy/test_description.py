@@ -1,0 +1,260 @@
+"""/openapi.json says what every request takes, with examples, and all that may come of it."""
+
+import json
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, replace
+from typing import Any
+from urllib.parse import quote
+
+import httpx
+import pytest
+from jsonschema import Draft202012Validator
+from starlette.datastructures import State
+
+from proxy.app import create_app
+from proxy.errors import EaselError
+from proxy.settings import Settings
+from tests.proxy.fake_model_server import FakeModelServer, models
+
+API = create_app(Settings()).openapi()
+WRONG = "?"
+LARGE_BYTES = 6 << 20
+
+
+def validator(schema: dict[str, Any]) -> Draft202012Validator:
+    return Draft202012Validator({**schema, "components": API["components"]})
+
+
+def resolved(schema: dict[str, Any]) -> dict[str, Any]:
+    """The schema itself, of one that is a reference, perhaps among others."""
+    for inner in [schema, *schema.get("anyOf", []), *schema.get("allOf", [])]:
+        if "$ref" in inner:
+            found: dict[str, Any] = API["components"]["schemas"][inner["$ref"].rsplit("/")[-1]]
+            return found
+    return schema
+
+
+@dataclass(frozen=True)
+class Operation:
+    """One method of one path. parameters: schemas of what is not in the body, by place and name; body: of the body."""
+
+    method: str
+    path: str
+    parameters: dict[tuple[str, str], dict[str, Any]]
+    body: dict[str, Any]
+    responses: dict[str, Any]
+
+    def __str__(self) -> str:
+        return f"{self.method} {self.path}"
+
+    @property
+    def errors(self) -> dict[str, Any]:
+        return {status: response for status, response in self.responses.items() if status >= "400"}
+
+
+def operations() -> Iterator[Operation]:
+    for path, methods in API["paths"].items():
+        for method, said in methods.items():
+            parameters = {(each["in"], each["name"]): each["schema"] for each in said.get("parameters", [])}
+            body = said.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
+            yield Operation(method.upper(), path, parameters, resolved(body).get("properties", {}), said["responses"])
+
+
+OPERATIONS = list(operations())
+
+
+def members(properties: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
+    """Every property of a body, those of objects in it among them."""
+    for name, schema in properties.items():
+        yield name, schema
+        yield from members(resolved(schema).get("properties", {}))
+
+
+PARAMETERS = [
+    (f"{operation} {name}", schema)
+    for operation in OPERATIONS
+    for name, schema in (
+        *((name, schema) for (_, name), schema in operation.parameters.items()),
+        *members(operation.body),
+    )
+]
+ERRORS = [
+    (f"{operation} {status}", response) for operation in OPERATIONS for status, response in operation.errors.items()
+]
+
+
+@pytest.mark.parametrize(("name", "schema"), PARAMETERS, ids=[name for name, _ in PARAMETERS])
+def test_every_parameter_has_an_example_that_it_allows(name: str, schema: dict[str, Any]) -> None:
+    assert schema["examples"]
+    for example in schema["examples"]:
+        validator(schema).validate(example)
+
+
+@pytest.mark.parametrize(("name", "response"), ERRORS, ids=[name for name, _ in ERRORS])
+def test_every_error_has_examples_in_its_shape(name: str, response: dict[str, Any]) -> None:
+    assert response["description"]
+    (content,) = response["content"].values()
+    assert response["content"].keys() == {"application/json"}
+    assert content["schema"]["$ref"]
+    assert content["examples"]
+    for example in content["examples"].values():
+        validator(content["schema"]).validate(example["value"])
+
+
+def test_every_kind_of_error_is_shown() -> None:
+    def classes(parent: type[EaselError]) -> Iterator[type[EaselError]]:
+        yield parent
+        for child in parent.__subclasses__():
+            yield from classes(child)
+
+    shown = {kind for _, response in ERRORS for kind in response["content"]["application/json"]["examples"]}
+    assert {error.kind for error in classes(EaselError)} <= shown
+
+
+def test_bad_input_is_described_as_it_is() -> None:
+    """FastAPI's own 422 is nowhere, and OpenAI's API has 400 instead."""
+    assert "ValidationError" not in json.dumps(API)
+    by_api = {operation.path.startswith("/v1"): set[str]() for operation in OPERATIONS}
+    for operation in OPERATIONS:
+        by_api[operation.path.startswith("/v1")] |= operation.errors.keys()
+    assert "422" not in by_api[True]
+    assert "400" not in by_api[False]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A request made of examples. values: by place (`body` among them) and name."""
+
+    operation: Operation
+    values: dict[tuple[str, str], Any]
+
+    def said(self, place: str) -> dict[str, Any]:
+        return {name: value for (where, name), value in self.values.items() if where == place}
+
+    async def send(self, client: httpx.AsyncClient) -> httpx.Response:
+        path = self.operation.path.format(**{name: quote(value) for name, value in self.said("path").items()})
+        return await client.request(
+            self.operation.method,
+            path,
+            params=self.said("query"),
+            headers=self.said("header"),
+            json=self.said("body") if self.operation.body else None,
+        )
+
+
+def asked(operation: Operation) -> Asked:
+    body = {("body", name): schema for name, schema in operation.body.items()}
+    schemas = operation.parameters | body
+    return Asked(operation, {key: schema["examples"][0] for key, schema in schemas.items() if key[0] != "header"})
+
+
+Fault = Callable[[FakeModelServer], None]
+
+
+@asynccontextmanager
+async def connected(fault: Fault = lambda _: None, *, has_state: bool = True) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of a new application, over a model server that has the fault and the size that the examples have."""
+    fake = FakeModelServer()
+    fake.models = models("emoji", ((128, 128),))
+    fault(fake)
+    app = create_app(Settings(), fake.transport())
+    transport = httpx.ASGITransport(app, raise_app_exceptions=False)
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=transport, base_url="http://e") as client,
+    ):
+        state = app.state
+        app.state = state if has_state else State()
+        yield client
+        app.state = state
+
+
+def down(fake: FakeModelServer) -> None:
+    fake.down = True
+
+
+def nonsense(fake: FakeModelServer) -> None:
+    fake.override = lambda _method, _path: (200, b"{")
+
+
+def late(fake: FakeModelServer) -> None:
+    def never(_method: str, _path: str) -> None:
+        raise httpx.ReadTimeout("too late")
+
+    fake.override = never
+
+
+def broken(fake: FakeModelServer) -> None:
+    def bug(_method: str, _path: str) -> None:
+        raise RuntimeError("nobody thought of this")
+
+    fake.override = bug
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+async def test_the_examples_are_a_request_that_is_understood(operation: Operation) -> None:
+    """All of them together; only the job of the example is not there any more."""
+    async with connected() as client:
+        answer = await asked(operation).send(client)
+    assert answer.status_code in ((404,) if "job" in str(operation.parameters) else (200,))
+    content = operation.responses[str(answer.status_code)]["content"]
+    assert answer.headers["content-type"].split(";")[0] in content
+
+
+async def errors_of(operation: Operation) -> AsyncIterator[httpx.Response]:
+    """What comes of a request when one parameter is wrong, the body too large, a model away, or the proxy broken."""
+    good = asked(operation)
+    async with connected() as client:
+        for key in good.values:
+            yield await replace(good, values={**good.values, key: WRONG}).send(client)
+        yield await replace(good, values={}).send(client) if not good.said("path") else await good.send(client)
+        if operation.body:
+            yield await client.request(operation.method, operation.path, content=b" " * LARGE_BYTES)
+            yield await client.request(operation.method, operation.path, content=b"\xff\xfe")
+    for fault in (down, nonsense, late, broken):
+        async with connected(fault) as client:
+            yield await good.send(client)
+    async with connected(has_state=False) as client:
+        yield await good.send(client)
+
+
+@pytest.mark.parametrize("operation", OPERATIONS, ids=str)
+async def test_what_comes_is_what_is_described(operation: Operation) -> None:
+    """Every error that can be brought about has a status that is listed, and its shape; none that is listed cannot."""
+    seen = {"499"}  # the test after this one
+    async for answer in errors_of(operation):
+        status = str(answer.status_code)
+        assert status in operation.responses, answer.text
+        if status in operation.errors:
+            seen.add(status)
+            content = operation.errors[status]["content"]
+            assert answer.headers["content-type"] == "application/json"
+            validator(content["application/json"]["schema"]).validate(answer.json())
+    assert operation.errors.keys() - seen <= {"500"}
+
+
+async def test_an_interrupt_comes_as_it_is_described() -> None:
+    """The example of one request ends the example of another."""
+    drawing, interrupting = (
+        next(asked(each) for each in OPERATIONS if each.path == f"/sdapi/v1/{name}")
+        for name in ("txt2img", "interrupt")
+    )
+    fake = FakeModelServer()
+    fake.models = models("emoji", ((128, 128),))
+
+    async def interrupted(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("diffusion_model:predict"):
+            assert (await interrupting.send(client)).status_code == 200
+        return await fake.transport().handle_async_request(request)
+
+    app = create_app(Settings(), httpx.MockTransport(interrupted))
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://e") as client,
+    ):
+        answer = await drawing.send(client)
+    described = [str(operation) for operation in OPERATIONS if "499" in operation.errors]
+    assert (answer.status_code, described) == (499, [str(drawing.operation)])
+    schema = drawing.operation.errors["499"]["content"]["application/json"]["schema"]
+    validator(schema).validate(answer.json())
