@@ -17,7 +17,7 @@ RUNTIME := export/requirements.txt model_server/requirements.txt proxy/requireme
 ROOMS := benchmarks export local model_server proxy training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve export evaluate bench bench-peers train test test-docker test-page test-full lint format \
+.PHONY: help setup demo serve export evaluate bench bench-peers train test fuzz test-docker test-page test-full lint format \
 	requirements clean
 
 help: ## List the targets
@@ -76,6 +76,9 @@ train: $(VENV)/.development ## Train the emoji family's weights anew; resumes af
 NEEDS_PROMETHEUS := tests/model_server/test_prometheus.py
 test: $(VENV)/.development ## Run the tests
 	$(BIN)/python -m pytest tests --ignore=tests/full --ignore=tests/docker --ignore=tests/page $(NEEDS_PROMETHEUS:%=--ignore=%) --cov --cov-report=term:skip-covered --cov-fail-under=95
+
+fuzz: $(VENV)/.development ## Try a quarter of an hour of bad input, and print what was tried; EASEL_FUZZ_SEED=1 tries other
+	EASEL_FUZZ=long $(BIN)/python -m pytest tests/fuzz --timeout=3600
 
 test-docker: $(VENV)/.development ## Test images and stack on a Docker engine, and Prometheus (as root; minutes)
 	$(BIN)/python -m pytest tests/docker $(NEEDS_PROMETHEUS) --timeout=1800

@@ -34,14 +34,16 @@ STALLED = 300
 # With several arenas the allocator has enough only after some 20,000 requests.
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
 GROWTH_BYTES = share(20_000_000, 5_000_000)
+NAMES = ["small", "emoji"][: 1 + LONG]
 STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 CONFIG = 'config {{ name: "{}" base_path: "{}" model_platform: "tensorflow" }}'
 
 
 class Served(NamedTuple):
-    """A server, and good requests for it."""
+    """A server, how many requests it takes in good time, and good ones for it."""
 
     server: ServerProcess
+    count: int
     aims: list[Aim]
 
 
@@ -60,16 +62,17 @@ def small(folder: Path) -> list[str]:
     return [name for name in names if name != "slow"]
 
 
-@pytest.fixture(scope="module", params=[small, emoji] if LONG else [small])
+@pytest.fixture(scope="module", params=[(small, 12_000), (emoji, 2000)] if LONG else [(small, 800)], ids=NAMES)
 def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Served]:
     """A server over the tests' small models; in the long run also one over the emoji family."""
     folder = tmp_path_factory.mktemp("models")
-    models = request.param(folder)
+    write, count = request.param
+    models = write(folder)
     flags = ("--allow_version_labels_for_unavailable_models", f"--model_config_file={folder}/models.config")
     with ServerProcess(
         folder / "log", *flags, f"--rest_api_timeout_in_ms={RUN_SECONDS * 1000}", environment=ONE_ARENA
     ) as server:
-        yield Served(server, find_aims(server, models))
+        yield Served(server, count, find_aims(server, models))
 
 
 def exchange(port: int, sent: bytes) -> bytes:
@@ -116,7 +119,7 @@ def wait_until(done: Callable[[], bool]) -> None:
         time.sleep(0.1)
 
 
-def answers(served: Served) -> list[Any]:
+def answers_of(served: Served) -> list[Any]:
     """The answers to the good requests."""
     return [served.server.request("POST", aim.path, json.dumps(aim.document)).json for aim in served.aims]
 
@@ -124,18 +127,18 @@ def answers(served: Served) -> list[Any]:
 def test_bad_requests_break_nothing(served: Served) -> None:
     """Every connection is answered or closed; afterwards good requests have their answers, and nothing has grown."""
     process = psutil.Process(served.server.process.pid)
-    good = answers(served)
-    attack(served, share(400, 8000), "warm-up")
+    good = answers_of(served)
+    attack(served, served.count // 2, "warm-up")
     before, files = process.memory_info().rss, process.num_fds()
     start = time.monotonic()
-    attack(served, count := share(1200, 20_000), "attack")
+    attack(served, served.count, "attack")
     seconds, growth = time.monotonic() - start, process.memory_info().rss - before
     FIGURES.append(
-        f"model server: {count:,} requests in {seconds:.0f} s; memory {before >> 20} MB, {growth >> 10:+} kB"
+        f"model server: {served.count:,} requests in {seconds:.0f} s; memory {before >> 20} MB, {growth >> 10:+} kB"
     )
     assert growth < GROWTH_BYTES
     wait_until(lambda: process.num_fds() <= files)
-    assert answers(served) == good
+    assert answers_of(served) == good
     assert "Traceback" not in served.server.log
 
 
@@ -148,7 +151,7 @@ def test_half_requests_that_stall_are_cut(served: Served) -> None:
     start = time.monotonic()
     for connection in stalled:
         connection.sendall(cut(chance, whole) if chance.random() < 0.5 else whole[: chance.randrange(80)])
-    answers(served)
+    answers_of(served)
     for connection in stalled:
         with closing(connection), suppress(ConnectionError):
             connection.settimeout(PATIENCE_SECONDS * 1.2)

@@ -68,7 +68,7 @@ CHANGES: tuple[Callable[[random.Random], bytes], ...] = (
 def test_mutated_files_are_read_or_refused_in_little_memory() -> None:
     chance = random.Random(f"png {SEED}")
     slowest, most = 0.0, 0
-    for number in range(share(5000, 200_000)):
+    for number in range(share(3000, 100_000)):
         file = mutated(chance)
         if is_measured := number % 20 == 0:  # which makes it slow
             tracemalloc.start()

@@ -21,7 +21,7 @@ MOST_SECONDS = 0.5
 
 def test_random_captions_have_keras_cvs_tokens() -> None:
     chance = random.Random(f"captions {SEED}")
-    count = share(4000, 150_000)
+    count = share(2000, 105_000)
     slowest = 0.0
     for number in range(count):
         if number % FORGET_EVERY == 0:

@@ -22,7 +22,7 @@ ORDERS = st.sampled_from("<>=")
 SHAPES = arrays.array_shapes(min_dims=2, max_dims=5, min_side=0, max_side=6)
 
 
-@settings(settings.get_profile("fuzz"), max_examples=share(300, 20_000))
+@settings(settings.get_profile("fuzz"), max_examples=share(300, 10_000))
 @given(st.data(), st.sampled_from(TYPES), SHAPES, ORDERS)
 def test_every_array_comes_back(
     data: st.DataObject, dtype: type[np.generic], shape: tuple[int, ...], order: str
@@ -52,7 +52,7 @@ def good(chance: random.Random) -> tuple[dict[str, Any], type[np.generic], tuple
 def test_bad_bodies_are_value_errors_soon() -> None:
     chance = random.Random(f"wire {SEED}")
     slowest = 0.0
-    for _ in range(share(4000, 200_000)):
+    for _ in range(share(3000, 100_000)):
         answer, dtype, shape = good(chance)
         body = json_noise.body(chance, answer)
         names = chance.choice([["a"], ["a", "b"], ["b"], ["outputs"]])
