@@ -7,9 +7,7 @@ import socket
 import subprocess
 import sys
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, suppress
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -18,24 +16,20 @@ import psutil
 import pytest
 
 from tests.fuzz.aims import find_aims
+from tests.fuzz.attack import ANSWER_SECONDS, attack
 from tests.fuzz.json_noise import cut
-from tests.fuzz.raw_requests import Aim, raw_request
-from tests.fuzz.share import COUNTS, FIGURES, LONG, SEED, share
+from tests.fuzz.raw_requests import Aim
+from tests.fuzz.share import FIGURES, LONG, SEED, share
 from tests.model_server.saved_models import write_all
 from tests.model_server.server_process import ServerProcess
 
-USERS = 8
-# A client that has heard nothing for so long after its request, which may be half a one, says that it was all.
-QUIET_SECONDS = 0.25
 RUN_SECONDS = 2
-ANSWER_SECONDS = 40
 PATIENCE_SECONDS = 60
 STALLED = 300
 # With several arenas the allocator has enough only after some 20,000 requests.
 ONE_ARENA = {"MALLOC_ARENA_MAX": "1"}
 GROWTH_BYTES = share(20_000_000, 5_000_000)
 NAMES = ["small", "emoji"][: 1 + LONG]
-STATUS = re.compile(rb"HTTP/1\.[01] (\d{3}) ")
 CONFIG = 'config {{ name: "{}" base_path: "{}" model_platform: "tensorflow" }}'
 
 
@@ -75,43 +69,6 @@ def served(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
         yield Served(server, count, find_aims(server, models))
 
 
-def exchange(port: int, sent: bytes) -> bytes:
-    """What the server says to these bytes, until it closes the connection."""
-    received = b""
-    address = ("127.0.0.1", port)
-    with closing(socket.create_connection(address, timeout=ANSWER_SECONDS)) as connection, suppress(ConnectionError):
-        connection.sendall(sent)
-        connection.settimeout(QUIET_SECONDS)
-        with suppress(TimeoutError):
-            received = connection.recv(1 << 16)
-        with suppress(OSError):  # the server has cut it
-            connection.shutdown(socket.SHUT_WR)
-        connection.settimeout(ANSWER_SECONDS)
-        while part := connection.recv(1 << 16):
-            received += part
-    return received
-
-
-def attack(served: Served, count: int, name: str) -> None:
-    """Send so many requests as several users at a time; each is answered as HTTP, or its connection closed."""
-
-    def user(number: int) -> Counter[str]:
-        chance = random.Random(f"{name} {SEED} {number}")
-        ends: Counter[str] = Counter()
-        for _ in range(count // USERS):
-            sent = raw_request(chance, served.aims)
-            received = exchange(served.server.port, sent)
-            status = STATUS.match(received)
-            assert status or not received, (sent, received)
-            assert not status or status[1] != b"500", (sent, received)
-            ends[f"model server: answered {status[1].decode()}" if status else "model server: hung up"] += 1
-        return ends
-
-    with ThreadPoolExecutor(USERS) as users:
-        for ends in users.map(user, range(USERS)):
-            COUNTS.update(ends)
-
-
 def wait_until(done: Callable[[], bool]) -> None:
     deadline = time.monotonic() + ANSWER_SECONDS
     while not done():
@@ -128,10 +85,10 @@ def test_bad_requests_break_nothing(served: Served) -> None:
     """Every connection is answered or closed; afterwards good requests have their answers, and nothing has grown."""
     process = psutil.Process(served.server.process.pid)
     good = answers_of(served)
-    attack(served, served.count // 2, "warm-up")
+    attack("model server", served.server.port, served.aims, served.count // 2)
     before, files = process.memory_info().rss, process.num_fds()
     start = time.monotonic()
-    attack(served, served.count, "attack")
+    attack("model server", served.server.port, served.aims, served.count, SEED + 1)
     seconds, growth = time.monotonic() - start, process.memory_info().rss - before
     FIGURES.append(
         f"model server: {served.count:,} requests in {seconds:.0f} s; memory {before >> 20} MB, {growth >> 10:+} kB"
