@@ -18,7 +18,7 @@ RUNTIME := export/requirements.txt model_server/requirements.txt proxy/requireme
 ROOMS := benchmarks export local model_server proxy training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve export evaluate bench bench-peers train test chaos test-docker test-page test-full lint format \
+.PHONY: help setup demo serve export evaluate bench bench-peers train test chaos fuzz test-docker test-page test-full lint format \
 	requirements clean
 
 help: ## List the targets
@@ -81,6 +81,9 @@ test: $(VENV)/.development ## Run the tests
 chaos: $(VENV)/.development ## Draw for CHAOS_SECONDS=300 while servers die, and compare every picture
 	$(BIN)/python -m export emoji --if-missing
 	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS)
+
+fuzz: $(VENV)/.development ## Try a quarter of an hour of bad input, and print what was tried; EASEL_FUZZ_SEED=1 tries other
+	EASEL_FUZZ=long $(BIN)/python -m pytest tests/fuzz --timeout=3600
 
 test-docker: $(VENV)/.development ## Test images and stack on a Docker engine, and Prometheus (as root; minutes)
 	$(BIN)/python -m pytest tests/docker $(NEEDS_PROMETHEUS) --timeout=1800

@@ -5,7 +5,7 @@ from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from model_server.rest import Request, RestApi
+from model_server.rest import LARGEST_BODY_BYTES, Request, Response, RestApi
 
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
@@ -28,27 +28,33 @@ class Application:
         body = await _read_body(receive)
         if body is None:
             return
-        request = Request(scope["method"], _target(scope), body, _is_gzip(scope))
-        try:
-            response = await asyncio.get_running_loop().run_in_executor(self._threads, self._api.answer, request)
-        except asyncio.CancelledError:
-            self.has_abandoned = True
-            response = self._api.stopping
+        if len(body) > LARGEST_BODY_BYTES:
+            response = self._api.too_large
+        else:
+            response = await self._answer(Request(scope["method"], _target(scope), body, _is_gzip(scope)))
         headers = [*response.headers, ("Content-Length", str(len(response.body)))]
         encoded = [(name.encode(), value.encode()) for name, value in headers]
         await send({"type": "http.response.start", "status": response.status, "headers": encoded})
         await send({"type": "http.response.body", "body": response.body})
 
+    async def _answer(self, request: Request) -> Response:
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._threads, self._api.answer, request)
+        except asyncio.CancelledError:
+            self.has_abandoned = True
+            return self._api.stopping
+
 
 async def _read_body(receive: Receive) -> bytes | None:
-    """The whole body; None if the client went away before its end."""
-    chunks = []
+    """The whole body, or the beginning of one that is too large; None if the client went away before its end."""
+    chunks, size = [], 0
     while True:
         message = await receive()
         if message["type"] == "http.disconnect":
             return None
         chunks.append(message.get("body", b""))
-        if not message.get("more_body", False):
+        size += len(chunks[-1])
+        if size > LARGEST_BODY_BYTES or not message.get("more_body", False):
             return b"".join(chunks)
 
 

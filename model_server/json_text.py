@@ -9,6 +9,8 @@ from model_server import rapidjson
 from model_server.errors import InvalidArgumentError
 from model_server.quoting import quote_value
 
+# The exact reader takes a second or more for a megabyte.
+_LARGEST_EXACT_BYTES = 16 * 1024 * 1024
 _STRING = re.compile(rb'"[^"\\]*(?:\\.[^"\\]*)*"([ \n\r\t]*:)?')
 
 
@@ -29,20 +31,38 @@ def _parse(body: bytes) -> Any:
     try:
         value = orjson.loads(body)
     except orjson.JSONDecodeError:
-        return rapidjson.parse(body)
+        return _parse_exactly(body)
     # The fast parser drops members whose name comes again. Without a colon in a string, no name has to be looked at.
     kept = _count_members(value)
-    return value if kept == body.count(b":") or kept == _count_names(body) else rapidjson.parse(body)
+    return value if kept == body.count(b":") or kept == _count_names(body) else _parse_exactly(body)
+
+
+def _parse_exactly(body: bytes) -> Any:
+    if len(body) > _LARGEST_EXACT_BYTES:
+        raise InvalidArgumentError(
+            f"JSON Parse error: a body of {len(body)} bytes that is no plain JSON, or names one thing twice; "
+            f"allowed are {_LARGEST_EXACT_BYTES}"
+        )
+    return rapidjson.parse(body)
 
 
 def _count_members(value: Any) -> int:
     """How many members all objects in `value` have, or fewer: lists whose first value is no object are not searched."""
-    if isinstance(value, dict):
-        return len(value) + sum(map(_count_members, value.values()))
-    first = value
-    while isinstance(first, list) and first:
-        first = first[0]
-    return sum(map(_count_members, value)) if isinstance(first, dict) else 0
+    count, rest = 0, [value]  # a stack of its own: a document may be deeper than Python's
+    while rest:
+        value = rest.pop()
+        if isinstance(value, dict):
+            count += len(value)
+            rest += value.values()
+        elif isinstance(value, list) and _begins_with_object(value):
+            rest += value
+    return count
+
+
+def _begins_with_object(value: Any) -> bool:
+    while isinstance(value, list) and value:
+        value = value[0]
+    return isinstance(value, dict)
 
 
 def _count_names(body: bytes) -> int:

@@ -7,6 +7,11 @@ from collections.abc import Iterable, Iterator, Sequence
 
 Labels = tuple[str, ...]
 
+# Label values come from requests too: names of models that there are not.
+_MOST_SERIES = 1000
+_LONGEST_LABEL = 200
+_OTHER = "other"
+
 
 class Stopwatch:
     """Counts from the moment it is made."""
@@ -30,8 +35,14 @@ class Counter:
         self._lock = threading.Lock()
 
     def add(self, amount: int, *labels: str) -> None:
-        """Add to the sum under these label values, which are in the order of the labels' names."""
+        """Add to the sum under these label values, which are in the order of the labels' names.
+
+        Long values are cut, and combinations beyond a thousand share one sum: the memory stays bounded.
+        """
+        labels = tuple(label[:_LONGEST_LABEL] for label in labels)
         with self._lock:
+            if labels not in self._sums and len(self._sums) >= _MOST_SERIES:
+                labels = (_OTHER,) * len(labels)
             self._sums[labels] = self._sums.get(labels, 0) + amount
 
     def lines(self) -> Iterator[str]:

@@ -24,6 +24,8 @@ _LITERALS: dict[int, tuple[bytes, Any]] = {
 }
 _LOWEST_INT64, _LARGEST_UINT64 = -(2**63), 2**64 - 1
 _LARGEST_EXPONENT = 308
+# Each takes some hundred bytes of memory; a tensor has at most 254 dimensions.
+_DEEPEST = 1 << 17
 
 
 class RepetitiveObject(dict[str, Any]):
@@ -42,7 +44,7 @@ def members(value: dict[str, Any]) -> Sequence[tuple[str, Any]]:
 
 
 def parse(body: bytes) -> Any:
-    """Read one JSON document, of any depth.
+    """Read one JSON document, far deeper than any that can be meant.
 
     Bytes that are not UTF-8 pass through as lone surrogates (`surrogateescape`), as RapidJSON does not check them.
     Raises InvalidArgumentError with RapidJSON's text and offset.
@@ -91,6 +93,8 @@ class _Reader:
         """One value; with a stack of its own, so that a deep document does not exhaust Python's."""
         stack: list[tuple[list[str] | None, list[Any]]] = []  # the names of an object, None in an array; the values
         while True:
+            if len(stack) > _DEEPEST:
+                raise _error(f"More than {_DEEPEST} levels.", self.at)
             value: Any
             character = self.peek()
             if character == ord("["):

@@ -23,8 +23,8 @@ _CORS_HEADERS = (
     ("Access-Control-Allow-Methods", "POST, GET"),
     ("Access-Control-Allow-Headers", "Content-Type"),
 )
-# TensorFlow Serving refuses to unpack more, by answering as if the body were empty.
-_LARGEST_UNPACKED_BYTES = 100 * 1024 * 1024
+LARGEST_BODY_BYTES = 100 * 1024 * 1024
+"""As it comes, and unpacked. TensorFlow Serving refuses to unpack more, by answering as if the body were empty."""
 
 
 @dataclass(frozen=True)
@@ -68,6 +68,12 @@ class RestApi:
     def stopping(self) -> Response:
         """The answer to a request that the server does not wait for as it stops."""
         return self._failure(UnavailableError("The server is stopping"), "")
+
+    @property
+    def too_large(self) -> Response:
+        """The answer to a request whose body is beyond LARGEST_BODY_BYTES."""
+        body = _error_body(InvalidArgumentError(f"The body is larger than {LARGEST_BODY_BYTES} bytes"))
+        return Response(HTTPStatus.REQUEST_ENTITY_TOO_LARGE, body, (*self._headers, ("Connection", "close")))
 
     def answer(self, request: Request) -> Response:
         """Answer any request; errors become `{"error": ...}` with the status of their code."""
@@ -166,7 +172,7 @@ def _unpacked(request: Request) -> bytes:
         return request.body
     unpacker = zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
     try:
-        body = unpacker.decompress(request.body, _LARGEST_UNPACKED_BYTES)
+        body = unpacker.decompress(request.body, LARGEST_BODY_BYTES)
     except zlib.error:
         return b""
     return body if unpacker.eof and not unpacker.unused_data else b""

@@ -106,6 +106,7 @@ class Servable:
         Raises RunError with TensorFlow's own message and code.
         """
         signature.check_predictable(set(inputs))
+        signature.check_shapes(inputs)
         feeds, fetches = self._tensors(signature)
         feed = dict(zip(feeds, (inputs[alias] for alias in signature.input_tensors), strict=True))
         timeout = self._timeout_milliseconds if timeout_milliseconds is None else timeout_milliseconds

@@ -1,13 +1,19 @@
 """A signature of a SavedModel: names, types and graph tensors of what goes in and comes out."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
+
+from numpy.typing import NDArray
 
 from model_server.errors import InvalidArgumentError
 from model_server.tensor_types import TensorType, tensor_type
 
 DEFAULT_SIGNATURE = "serving_default"
+Shape = tuple[int, ...]
+"""A size a dimension, -1 where any will do; empty where their number is open."""
+
+_FEWEST_CHECKED_DIMENSIONS = 3
 
 
 @dataclass(frozen=True)
@@ -19,6 +25,7 @@ class Signature:
     output_types: Mapping[str, TensorType]
     input_tensors: Mapping[str, str]
     output_tensors: Mapping[str, str]
+    input_shapes: Mapping[str, Shape] = field(default_factory=dict)
 
     @classmethod
     def from_proto(cls, name: str, proto: Any) -> "Signature":
@@ -31,7 +38,22 @@ class Signature:
             output_types={alias: tensor_type(info.dtype) for alias, info in outputs.items()},
             input_tensors={alias: info.name for alias, info in inputs.items()},
             output_tensors={alias: info.name for alias, info in outputs.items()},
+            input_shapes={alias: _shape(info.tensor_shape) for alias, info in inputs.items()},
         )
+
+    def check_shapes(self, inputs: Mapping[str, NDArray[Any]]) -> None:
+        """Raise InvalidArgumentError for a tensor that kernels of convolutions would end the process over.
+
+        TensorFlow Serving checks nothing here and leaves it to the kernels, most of which refuse what does not fit. So
+        tensors of one or two dimensions may come with any here as well.
+        """
+        for alias, shape in self.input_shapes.items():
+            given = inputs[alias].shape
+            fits = len(given) == len(shape) and all(size in (-1, n) for size, n in zip(shape, given, strict=True))
+            if len(shape) >= _FEWEST_CHECKED_DIMENSIONS and not fits:
+                raise InvalidArgumentError(
+                    f"input tensor {alias} has the shape {_brackets(given)}, allowed is {_brackets(shape)}"
+                )
 
     def check_predictable(self, given: set[str]) -> None:
         """Raise InvalidArgumentError for the wrong inputs."""
@@ -47,6 +69,14 @@ class Signature:
                 f"input tensor alias not found in signature: {min(given - wanted)}. "
                 f"Inputs expected to be in the set {{{_join(wanted)}}}."
             )
+
+
+def _shape(proto: Any) -> Shape:
+    return () if proto.unknown_rank else tuple(dim.size for dim in proto.dim)
+
+
+def _brackets(shape: Sequence[int]) -> str:
+    return f"[{','.join('?' if size < 0 else str(size) for size in shape)}]"
 
 
 def check_classifies(proto: Any) -> None:

@@ -17,7 +17,8 @@ _EXACT = {"Prompt": "Easel caption", "Negative prompt": "Easel negative caption"
 # A text whose last line has fewer fields is all caption.
 _FEWEST_FIELDS = 3
 _NAME = re.compile(r"\s*(\w[\w /-]{0,63}):\s*")
-_QUOTED = re.compile(r'("(?:\\.|[^"\\])*")\s*(?:,|$)')
+# Possessive: what could be tried again would take a hundred bytes of memory a character.
+_QUOTED = re.compile(r'("(?:\\.|[^"\\])*+")\s*+(?:,|$)')
 _SIZE = re.compile(r"(\d{1,9})x(\d{1,9})")
 _SPECIAL = frozenset(',:"\n')
 

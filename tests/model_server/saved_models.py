@@ -140,6 +140,16 @@ def image() -> Holder:
     return Holder().add("serving_default", predict, latent=([None, 2, 2, 3], tf.float32))
 
 
+def convolution() -> Holder:
+    """[batch, 4, 4, 3] → [batch, 4, 4, 2], by a kernel that would end the process over other shapes."""
+    kernel = tf.Variable(tf.ones([3, 3, 3, 2]))
+
+    def predict(x: Any) -> Outputs:
+        return {"y": tf.nn.conv2d(x, kernel, 1, "SAME")}
+
+    return Holder(kernel=kernel).add("serving_default", predict, x=([None, 4, 4, 3], tf.float32))
+
+
 def scored() -> Holder:
     """A signature that could classify: serialized examples in, a score each out."""
 
@@ -236,6 +246,7 @@ def write_all(root: Path) -> Path:
         "brain": echo(b=tf.bfloat16),
         "short": echo(s=tf.uint16),
         "complex": echo(c=tf.complex64),
+        "convolution": convolution(),
         "scored": scored(),
         "slow": slow(),
     }

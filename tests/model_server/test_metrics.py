@@ -26,6 +26,19 @@ def test_counters_print_a_line_for_each_combination_of_labels() -> None:
     )
 
 
+def test_whatever_names_come_the_sums_are_bounded_and_lose_nothing() -> None:
+    """A thousand series and one for the rest, none of them long; those that were there go on."""
+    requests = Counter(":a:requests", "model_name")
+    for number in range(3000):
+        requests.add(1, f"{number} {'x' * 500}")
+        requests.add(1, "0" + " " + "x" * 500)
+    lines = list(requests.lines())[1:]
+    assert len(lines) == 1001
+    assert max(map(len, lines)) < 300
+    assert sum(int(line.rsplit(" ", 1)[1]) for line in lines) == 6000
+    assert ':a:requests{model_name="other"} 2000' in lines
+
+
 def test_histograms_print_sums_of_buckets() -> None:
     """Each bucket holds those before it too; a value at a limit is above it; numbers have six digits."""
     sizes = Histogram(":sizes", exponential_limits(1, 2, 4), "kind")

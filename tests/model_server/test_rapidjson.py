@@ -2,6 +2,7 @@
 
 import json
 import math
+import tracemalloc
 
 import pytest
 from hypothesis import given
@@ -161,6 +162,32 @@ def test_any_depth_is_read() -> None:
     assert value == []
     with pytest.raises(InvalidArgumentError, match=f"Invalid value. at offset: {depth}$"):
         parse_object(b"[" * depth)
+
+
+@pytest.mark.parametrize("depth", [500, 980, 1000, 1020, 1100, 5000])
+@pytest.mark.parametrize("level", [b'{"a":', b'{"a":1,"b":', b'[{"a":'])
+def test_objects_of_any_depth_are_read(level: bytes, depth: int) -> None:
+    """Also where the fast parser reads deeper than Python's own stack reaches."""
+    end = b"]" if level.startswith(b"[") else b""
+    value = parse_object(b'{"a":' + level * depth + b"1" + (b"}" + end) * depth + b"}")
+    assert value.keys() == {"a"}
+
+
+def test_a_depth_that_nobody_can_mean_is_refused_before_it_takes_the_memory() -> None:
+    tracemalloc.start()
+    with pytest.raises(InvalidArgumentError, match=r"More than 131072 levels\. at offset: 131073$"):
+        parse_object(b"[" * 1_000_000)
+    assert tracemalloc.get_traced_memory()[1] < 50_000_000
+    tracemalloc.stop()
+
+
+def test_what_only_the_exact_reader_could_read_is_refused_if_it_is_long() -> None:
+    """It would take minutes; plain JSON of that length is read."""
+    plain = b'{"inputs": "' + b"x" * (17 << 20) + b'"}'
+    assert len(parse_object(plain)["inputs"]) == 17 << 20
+    for body in (plain[:-1], plain[:-1] + b', "inputs": 1}'):
+        with pytest.raises(InvalidArgumentError, match=rf"of {len(body)} bytes .* allowed are 16777216$"):
+            parse_object(body)
 
 
 def test_empty_body() -> None:

@@ -26,7 +26,7 @@ def linear(models: Path) -> Iterator[Servable]:
 
 
 def test_default_signature(linear: Servable) -> None:
-    """An empty name means serving_default; shapes are not checked against the signature."""
+    """An empty name means serving_default; shapes of one or two dimensions are not checked against the signature."""
     signature = linear.signature("")
     assert signature.name == "serving_default"
     assert linear.predict(signature, {"x": np.array(3, np.float32)})["y"] == 3.5

@@ -1,6 +1,7 @@
 """The server process from outside: HTTP, threads, time-outs, start and stop."""
 
 import base64
+import contextlib
 import gzip
 import http.client
 import json
@@ -14,6 +15,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 
 from tests.model_server.saved_models import copy_version
@@ -59,6 +61,29 @@ def test_gzip_request_body(server: ServerProcess) -> None:
     for damaged in (body[:-9], b"no gzip"):
         answer = server.request("POST", PREDICT, damaged, headers)
         assert (answer.status, answer.error) == (400, "JSON Parse error: The document is empty")
+
+
+def test_a_body_without_an_end_is_refused_when_it_is_too_large(server: ServerProcess) -> None:
+    """The answer comes while the client still sends, and then the connection ends."""
+    piece = b"100000\r\n" + b" " * (1 << 20) + b"\r\n"
+    received = b""
+    with closing(socket.create_connection(("127.0.0.1", server.port), timeout=30)) as connection:
+        connection.sendall(f"POST {PREDICT} HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n".encode())
+        with contextlib.suppress(ConnectionError):
+            for _ in range(200):
+                connection.sendall(piece)
+        with contextlib.suppress(ConnectionError):
+            while part := connection.recv(1 << 16):
+                received += part
+    assert not received or received.startswith(b"HTTP/1.1 413")
+    assert server.predict("linear", {"inputs": [1.0]}).json == {"outputs": [2.5]}
+
+
+@pytest.mark.parametrize(("size", "status"), [(100 << 20, 400), ((100 << 20) + 1, 413)])
+def test_a_body_of_100_mb_is_the_largest(server: ServerProcess, size: int, status: int) -> None:
+    answer = server.request("POST", PREDICT, b" " * size)
+    assert answer.status == status
+    assert "error" in answer.json
 
 
 @pytest.mark.parametrize("path", ["/", "/v1", "/v2/models/linear", "/monitoring/prometheus/metrics"])
@@ -123,6 +148,18 @@ def _encoded(value: Any) -> Any:
     if isinstance(value, list):
         return [_encoded(item) for item in value]
     return value if isinstance(value, dict) else {"b64": base64.b64encode(value.encode()).decode()}
+
+
+@pytest.mark.parametrize("shape", [(), (0,), (2,), (1, 3), (4, 4, 3), (1, 4, 4, 4), (1, 4, 0, 3), (1, 1, 4, 4, 3)])
+def test_a_shape_that_kernels_would_end_the_process_over_is_refused(server: ServerProcess, shape: list[int]) -> None:
+    """Of three dimensions and more; a batch may have any number of rows."""
+    answer = server.predict("convolution", {"inputs": np.ones(shape).tolist()})
+    given = [list(shape)] if 0 not in shape else [list(shape), [1, 4, 0]]
+    allowed = ", allowed is [?,4,4,3]"
+    assert answer.status == 400
+    assert answer.error in [f"input tensor x has the shape {str(one).replace(' ', '')}{allowed}" for one in given]
+    for rows in (1, 3):
+        assert len(server.predict("convolution", {"inputs": np.ones((rows, 4, 4, 3)).tolist()}).json["outputs"]) == rows
 
 
 def test_unsigned_and_short_integers(server: ServerProcess) -> None:
