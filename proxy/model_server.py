@@ -10,13 +10,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from proxy import wire
+from proxy import metrics, wire
 from proxy.contexts import Contexts
 from proxy.errors import BadModelAnswerError, ModelTimeoutError, ModelUnavailableError
 from proxy.families import Family, Size
 from proxy.generation import Guidance, State
 from proxy.pace import MOST_STEPS_PER_CALL
 from proxy.servers import Servers
+from proxy.tracing import described
 
 logger = logging.getLogger(__name__)
 
@@ -74,7 +75,8 @@ class ModelServer:
         Both run in a thread: bodies are megabytes, and everybody else would wait while one is written or read.
         """
         body = await asyncio.to_thread(lambda: wire.request(signature, inputs()))
-        answer = await self._exchange("POST", model, f"/v1/models/{model}:predict", body)
+        with described(signature=signature):
+            answer = await self._exchange("POST", model, f"/v1/models/{model}:predict", body)
         try:
             return await asyncio.to_thread(lambda: read(wire.columns(answer, outputs)))
         except ValueError as exc:
@@ -154,24 +156,29 @@ class ServedModels:
     ) -> State:
         """Run the k (up to 25) steps that timesteps (k,) and coefficients (k, 5) describe on every row of the state."""
         names = ["latent_bytes", "x0_bytes"]
-        return await self._server.predict(
-            self._family.diffusion_model,
-            self._size.signature("denoise"),
-            lambda: _denoise_inputs(state, guidance, timesteps, coefficients),
-            names,
-            lambda columns: State(*(wire.array(columns[name], np.float32, state.latent.shape) for name in names)),
-        )
+        rows, steps = len(state.latent), len(timesteps)
+        with described(rows=rows, steps=steps):
+            denoised = await self._server.predict(
+                self._family.diffusion_model,
+                self._size.signature("denoise"),
+                lambda: _denoise_inputs(state, guidance, timesteps, coefficients),
+                names,
+                lambda columns: State(*(wire.array(columns[name], np.float32, state.latent.shape) for name in names)),
+            )
+        metrics.STEPS.labels(self._family.name).inc(rows * steps)
+        return denoised
 
     async def decode(self, latent: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Latent (batch, h, w, 4) to pictures (batch, H, W, 3)."""
         shape = (len(latent), self._size.height, self._size.width, 3)
-        return await self._server.predict(
-            self._family.decoder,
-            self._size.signature("decode"),
-            lambda: {"latent_bytes": _raw_rows(latent)},
-            ["image_bytes"],
-            lambda columns: _pictures(columns["image_bytes"], shape),
-        )
+        with described(rows=len(latent)):
+            return await self._server.predict(
+                self._family.decoder,
+                self._size.signature("decode"),
+                lambda: {"latent_bytes": _raw_rows(latent)},
+                ["image_bytes"],
+                lambda columns: _pictures(columns["image_bytes"], shape),
+            )
 
 
 def _denoise_inputs(

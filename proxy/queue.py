@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 
 from proxy.errors import QueueFullError, TooManyRequestsError
+from proxy.stages import stage
 
 _PATIENCE_SECONDS = 0.5
 _REMEMBERED = 32
@@ -57,7 +58,8 @@ class Queue:
         self.check(caller)
         self._requests[caller] += 1
         try:
-            await self._enter(caller, moved)
+            with stage("queue"):
+                await self._enter(caller, moved)
             entered = time.monotonic()
             try:
                 yield

@@ -6,6 +6,8 @@ from collections.abc import Callable, Sequence
 
 import httpx
 
+from proxy.calls import watched
+
 logger = logging.getLogger(__name__)
 
 
@@ -14,6 +16,7 @@ class _Server:
 
     def __init__(self, client: httpx.AsyncClient) -> None:
         self.client = client
+        self.name = client.base_url.netloc.decode()
         self.in_flight = 0
         self.turn = 0
         self.aside_until: float | None = None
@@ -57,7 +60,7 @@ class Servers:
             server = min((s for s in self._servers if s not in tried), key=_Server.rank, default=self._servers[0])
             tried.append(server)
             try:
-                response = await self._ask(server, method, path, content)
+                response = await self._ask(server, method, path, content, len(tried))
             except httpx.TransportError as exc:
                 if _too_late(exc):
                     raise
@@ -70,14 +73,18 @@ class Servers:
             if satisfies(response) or len(tried) >= len(self._servers):
                 return response
 
-    async def _ask(self, server: _Server, method: str, path: str, content: bytes | None) -> httpx.Response:
+    async def _ask(
+        self, server: _Server, method: str, path: str, content: bytes | None, attempt: int
+    ) -> httpx.Response:
         self._turn += 1
         server.turn = self._turn
         server.in_flight += 1
         if server.aside_until is not None:
             self._set_aside(server)
         try:
-            response = await server.client.request(method, server.url(path), content=content)
+            with watched(server.name, path, attempt) as call:
+                response = await server.client.request(method, server.url(path), content=content, headers=call.headers)
+                call.status = response.status_code
         except httpx.TransportError as exc:
             logger.warning("%s %s%s: %r", method, str(server.client.base_url).rstrip("/"), path, exc)
             if not _too_late(exc):

@@ -11,6 +11,7 @@ from typing import Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy import metrics
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.errors import InvalidParametersError, ModelServerError
@@ -22,6 +23,7 @@ from proxy.pace import CappedPace, FixedPace, LearnedPace, Pace
 from proxy.pictures import Format, encode, grid
 from proxy.queue import Queue
 from proxy.samplers import SAMPLERS
+from proxy.stages import stage
 from proxy.tokenizer import Tokenizer
 
 # Parameters that change how the work is cut up, and nothing in the picture: files do not keep them.
@@ -73,13 +75,15 @@ class Result:
 
     async def grid_file(self) -> bytes:
         """All pictures in one file."""
-        return await asyncio.to_thread(lambda: encode(grid(self.pictures), self.order.format, self.record()))
+        with stage("file"):
+            return await asyncio.to_thread(lambda: encode(grid(self.pictures), self.order.format, self.record()))
 
     async def files(self) -> list[bytes]:
         """Each picture in a file of its own."""
-        return await asyncio.to_thread(
-            lambda: [encode(picture, self.order.format, self.record(i)) for i, picture in enumerate(self.pictures)]
-        )
+        with stage("file"):
+            return await asyncio.to_thread(
+                lambda: [encode(picture, self.order.format, self.record(i)) for i, picture in enumerate(self.pictures)]
+            )
 
 
 def parameters(order: Order) -> dict[str, str | int | float | None]:
@@ -133,7 +137,13 @@ class Service:
 
         Raises InvalidParametersError, ModelServerError, FamilyMisfitError, and what `check` and the watcher raise.
         """
-        self.check(watcher.caller)
+        with metrics.drawing():
+            result = await self._draw(order, watcher)
+        metrics.PICTURES.labels(result.order.family).inc(len(result.pictures))
+        return result
+
+    async def _draw(self, order: Order, watcher: Watcher) -> Result:
+        self._queue.check(watcher.caller)
         start = time.perf_counter()
         caption, negative_caption = self.tokenizer(order.caption), self.tokenizer(order.negative_caption)
         family, size = await self.choose(order)
@@ -169,7 +179,8 @@ class Service:
 
     def check(self, caller: str) -> None:
         """Raise QueueFullError or TooManyRequestsError if a request of the caller would be refused now."""
-        self._queue.check(caller)
+        with metrics.refusals():
+            self._queue.check(caller)
 
     async def _generate(self, family: Family, size: Size, recipe: Recipe, pace: Pace, watcher: Watcher) -> Drawing:
         if watcher.most_steps_per_call is not None:
