@@ -13,6 +13,7 @@ from proxy.api.routes import router
 from proxy.api.watching import Watching
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
+from proxy.families import NETWORKS, model_name
 from proxy.jobs import Jobs
 from proxy.model_server import ModelServer
 from proxy.queue import Queue
@@ -37,7 +38,13 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         async with AsyncExitStack() as stack:
             clients = [_client(url, settings, transport) for url in settings.model_server_urls]
-            server = ModelServer(Servers([await stack.enter_async_context(client) for client in clients]))
+            servers = Servers(
+                [await stack.enter_async_context(client) for client in clients],
+                call_seconds=settings.call_timeout_seconds,
+                probe_path=f"/v1/models/{model_name(settings.families[0], NETWORKS[0])}",
+            )
+            stack.push_async_callback(servers.close)
+            server = ModelServer(servers)
             queue = Queue(
                 settings.concurrent_requests,
                 longest=settings.queue_length,
@@ -52,12 +59,13 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
                 steps_per_call=settings.steps_per_call,
                 rows_per_call=settings.rows_per_call,
                 pixel_steps_per_request=settings.pixel_steps_per_request,
+                request_seconds=settings.request_seconds,
             )
             app.state.jobs = Jobs(app.state.service)
             stack.push_async_callback(app.state.jobs.close)
             app.state.works = Works()
             if settings.metrics:
-                await stack.enter_async_context(pulse.measured(queue))
+                await stack.enter_async_context(pulse.measured(queue, servers))
             yield
 
     app = FastAPI(

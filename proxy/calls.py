@@ -11,7 +11,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from proxy import metrics
 from proxy.logs import REQUEST_ID, REQUEST_ID_HEADER
-from proxy.tracing import description, tracer
+from proxy.tracing import description, is_repeated, tracer
 
 _CONTEXT = TraceContextTextMapPropagator()
 
@@ -25,14 +25,14 @@ class Call:
 
 
 @contextmanager
-def watched(server: str, path: str, attempt: int) -> Iterator[Call]:
-    """Watch the call of a server that is made inside the block, the first attempt or a later one."""
+def watched(server: str, path: str) -> Iterator[Call]:
+    """Watch the call of a server that is made inside the block."""
     model = path.split("/")[3].partition(":")[0]
     call = Call()
     if request_id := REQUEST_ID.get():
         call.headers[REQUEST_ID_HEADER] = request_id
-    attributes = {"server": server, "model": model, "attempt": attempt, **description()}
-    if attempt > 1:
+    attributes = {"server": server, "model": model, **description()}
+    if is_repeated():
         metrics.RETRIES.labels(server).inc()
     outcome = "given_up"
     with tracer.start_as_current_span("call", kind=SpanKind.CLIENT, attributes=attributes) as span:

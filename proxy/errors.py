@@ -2,10 +2,12 @@
 
 EaselError
 ├── InvalidParametersError     422  the request asks for something that there is not
+├── DeadlineExceededError      504  the request took longer than it may
 ├── ModelServerError
-│   ├── ModelUnavailableError  503  the model server is down, or the model is not loaded
-│   ├── ModelTimeoutError      504  the model server did not answer in time
+│   ├── ModelUnavailableError  503  the model is not there
+│   │   └── UnreachableError   503  the model server is down, or did not answer in time: it may soon
 │   └── BadModelAnswerError    502  the model answered, but not with what its signature promises
+│       └── RefusedCallError   502  the model server refused a call that it would refuse again
 ├── FamilyMisfitError          503  the models of a family do not fit together
 ├── NotReadyError              503  what is still missing, at readiness
 ├── QueueFullError             503  too many requests wait already
@@ -17,14 +19,18 @@ EaselError
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+_RETRY_AFTER_SECONDS = 2
+
 
 class EaselError(Exception):
-    """Anything that the proxy tells its client; the message is fit for the client's eyes."""
+    """Anything that the proxy tells its client; the message is fit for the client's eyes.
+
+    retry_after_seconds: when to try again, if that may help.
+    """
 
     status: int = 500
     kind: str = "internal"
-    retry_after: int | None = None
-    """Seconds after which to try again, if that may help."""
+    retry_after_seconds: int | None = None
 
     def __init__(self, message: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
         """message: one sentence; details: one record for each thing that is wrong."""
@@ -57,6 +63,20 @@ class InvalidParametersError(EaselError):
         return cls("; ".join(parts), problems)
 
 
+class DeadlineExceededError(EaselError):
+    """The request took longer than it may."""
+
+    status = 504
+    kind = "deadline_exceeded"
+
+    def __init__(self, seconds: float, reached: str) -> None:
+        """seconds: that it might take; reached: how far it got."""
+        super().__init__(
+            f"the request was not done within its {seconds:g} s; it ended {reached}",
+            [{"seconds": seconds, "reached": reached}],
+        )
+
+
 class ModelServerError(EaselError):
     """A model did not do its part."""
 
@@ -66,24 +86,30 @@ class ModelServerError(EaselError):
 
 
 class ModelUnavailableError(ModelServerError):
-    """The model server is down, or the model is not loaded (yet)."""
+    """The model is not there."""
 
     status = 503
     kind = "model_unavailable"
+    retry_after_seconds = _RETRY_AFTER_SECONDS
 
 
-class ModelTimeoutError(ModelServerError):
-    """The model server did not answer in time."""
-
-    status = 504
-    kind = "model_timeout"
+class UnreachableError(ModelUnavailableError):
+    """The model server is down, or did not answer in time; it may soon."""
 
 
 class BadModelAnswerError(ModelServerError):
-    """The model answered with something else than its signature promises: garbage, NaN, a wrong length."""
+    """The model answered with something else than its signature promises: garbage, NaN, a wrong length.
+
+    answers: how many there were of these, from different servers.
+    """
 
     status = 502
     kind = "bad_model_answer"
+    answers = 1
+
+
+class RefusedCallError(BadModelAnswerError):
+    """The model server refused a call that it, or another one, would refuse again."""
 
 
 class FamilyMisfitError(EaselError):
@@ -91,6 +117,7 @@ class FamilyMisfitError(EaselError):
 
     status = 503
     kind = "family_misfit"
+    retry_after_seconds = _RETRY_AFTER_SECONDS
 
     def __init__(self, family: str, reason: str) -> None:
         """reason: names both models and both shapes."""
@@ -102,6 +129,7 @@ class NotReadyError(EaselError):
 
     status = 503
     kind = "not_ready"
+    retry_after_seconds = _RETRY_AFTER_SECONDS
 
     @classmethod
     def because(cls, causes: Sequence[EaselError]) -> "NotReadyError":
@@ -115,10 +143,10 @@ class QueueFullError(EaselError):
     status = 503
     kind = "queue_full"
 
-    def __init__(self, longest: int, retry_after: int) -> None:
+    def __init__(self, longest: int, retry_after_seconds: int) -> None:
         """longest: how many may wait."""
-        super().__init__(f"{longest} requests wait already, and no more may; try again in {retry_after} s")
-        self.retry_after = retry_after
+        super().__init__(f"{longest} requests wait already, and no more may; try again in {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
 
 
 class TooManyRequestsError(EaselError):
@@ -127,10 +155,10 @@ class TooManyRequestsError(EaselError):
     status = 429
     kind = "too_many_requests"
 
-    def __init__(self, allowed: int, retry_after: int) -> None:
+    def __init__(self, allowed: int, retry_after_seconds: int) -> None:
         """allowed: how many one caller may have under way."""
         super().__init__(f"{allowed} requests of this caller are under way, and no more may be; wait for one to end")
-        self.retry_after = retry_after
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnknownJobError(EaselError):

@@ -6,7 +6,7 @@ import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol, TypeAlias
+from typing import Protocol, TypeAlias, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -15,6 +15,8 @@ from proxy.noise import initial_noise
 from proxy.pace import Pace
 from proxy.samplers import Table
 from proxy.stages import stage
+
+T = TypeVar("T")
 
 Context: TypeAlias = object
 """What a text encoder makes of a caption; only the networks look into it."""
@@ -77,6 +79,18 @@ Checkpoint: TypeAlias = Callable[[Progress], Awaitable[None]]
 """Awaited before every call of a network; what it raises ends the work."""
 
 
+class Again(Protocol):
+    """Makes a call of a network, and makes it again if that may help."""
+
+    async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
+        """What the call returns in the end, or raises."""
+
+
+async def once(call: Callable[[], Awaitable[T]]) -> T:
+    """Makes a call, and never again."""
+    return await call()
+
+
 @dataclass(frozen=True)
 class Recipe:
     """All that decides what the pictures look like.
@@ -103,11 +117,11 @@ class Drawing:
 
 
 async def generate(
-    models: Models, recipe: Recipe, *, pace: Pace, rows_per_call: int, checkpoint: Checkpoint
+    models: Models, recipe: Recipe, *, pace: Pace, rows_per_call: int, checkpoint: Checkpoint, again: Again = once
 ) -> Drawing:
     """Draw the recipe's pictures, at most `rows_per_call` at once.
 
-    pace: how many steps each call has.
+    pace: how many steps each call has. again: makes the calls.
     Raises whatever the models and the checkpoint raise.
     """
     seconds: dict[str, float] = {}
@@ -116,8 +130,8 @@ async def generate(
     with stage("text_encoder", seconds):
         await checkpoint(Progress(0, rounds * steps))
         # Each alone, so that a context does not depend on its company, and can be kept for other requests.
-        context, unconditional = await asyncio.gather(
-            models.encode(recipe.tokens), models.encode(recipe.negative_tokens)
+        context, unconditional = await again(
+            lambda: asyncio.gather(models.encode(recipe.tokens), models.encode(recipe.negative_tokens))
         )
     guidance = Guidance(context, unconditional, recipe.guidance_scale)
 
@@ -127,14 +141,14 @@ async def generate(
 
         async def report(done: int, state: State, before: int = number * steps) -> None:
             """Count the steps of the pictures before these as well."""
-            preview = partial(models.decode, state.x0) if done else None
+            preview = partial(again, partial(models.decode, state.x0)) if done else None
             await checkpoint(Progress(before + done, rounds * steps, preview))
 
         noise = await asyncio.to_thread(initial_noise, seeds, recipe.latent_shape)
         with stage("diffusion_model", seconds):
-            latent = await denoise(models, noise, guidance, recipe.table, pace, report)
+            latent = await denoise(models, noise, guidance, recipe.table, pace, report, again)
         with stage("decoder", seconds):
-            pictures.append(await models.decode(latent))
+            pictures.append(await again(partial(models.decode, latent)))
     # Most requests have all of their pictures in one array, megabytes that need no copy.
     together = pictures[0] if len(pictures) == 1 else await asyncio.to_thread(np.concatenate, pictures)
     return Drawing(together, seconds)
@@ -147,6 +161,7 @@ async def denoise(
     table: Table,
     pace: Pace,
     report: Callable[[int, State], Awaitable[None]],
+    again: Again = once,
 ) -> NDArray[np.float32]:
     """Follow the table from unit noise (batch, h, w, 4) to the clean latent of the same shape.
 
@@ -154,17 +169,23 @@ async def denoise(
     """
     state = State(noise * np.float32(table.initial_scale), np.zeros_like(noise))
     rows, done, end = len(noise), 0, len(table.timesteps)
-    await report(done, state)
-    while done < end:
+
+    async def call() -> tuple[int, State]:
+        """The next steps, of which there may be fewer when the call is made again."""
         count = pace.steps(rows, end - done)
         steps = slice(done, done + count)
         start = time.perf_counter()
         try:
-            state = await models.denoise(state, guidance, table.timesteps[steps], table.coefficients[steps])
+            after = await models.denoise(state, guidance, table.timesteps[steps], table.coefficients[steps])
         except Exception:
             pace.failed(rows)
             raise
         pace.took(rows, count, time.perf_counter() - start)
+        return count, after
+
+    await report(done, state)
+    while done < end:
+        count, state = await again(call)
         done += count
         await report(done, state)
     return state.latent

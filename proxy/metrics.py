@@ -19,6 +19,7 @@ from prometheus_client.multiprocess import MultiProcessCollector, mark_process_d
 
 from proxy.errors import (
     AbandonedError,
+    DeadlineExceededError,
     EaselError,
     InvalidParametersError,
     ModelServerError,
@@ -47,6 +48,12 @@ CALLS = Counter(
     ["server", "model", "outcome"],
 )
 RETRIES = Counter("easel_model_server_retries", "Those of the calls that repeat one that failed.", ["server"])
+ASIDE = Gauge(
+    "easel_model_server_aside",
+    "Whether the circuit breaker sets a server aside: 0 no, 1 because it fails, 2 because it hangs.",
+    ["server"],
+    multiprocess_mode="livemax",
+)
 WAITING = Gauge("easel_requests_waiting", "Requests in line.", multiprocess_mode="livesum")
 RUNNING = Gauge("easel_requests_running", "Requests that are being drawn.", multiprocess_mode="livesum")
 LAG_SECONDS = Histogram(
@@ -59,7 +66,14 @@ LARGEST_LAG_SECONDS = Gauge(
 )
 
 # What begins at 0, because a rate needs two values.
-for _error in (AbandonedError, InvalidParametersError, ModelServerError, QueueFullError, TooManyRequestsError):
+for _error in (
+    AbandonedError,
+    DeadlineExceededError,
+    InvalidParametersError,
+    ModelServerError,
+    QueueFullError,
+    TooManyRequestsError,
+):
     for _kind in (_error, *_error.__subclasses__()):
         DRAWINGS.labels(_kind.kind)
 DRAWINGS.labels("drawn")

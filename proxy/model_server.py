@@ -2,7 +2,8 @@
 
 import asyncio
 import logging
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from functools import partial
 from typing import Any, TypeVar
 
 import httpx
@@ -12,11 +13,11 @@ from numpy.typing import NDArray
 
 from proxy import metrics, wire
 from proxy.contexts import Contexts
-from proxy.errors import BadModelAnswerError, ModelTimeoutError, ModelUnavailableError
+from proxy.errors import BadModelAnswerError, ModelUnavailableError, RefusedCallError, UnreachableError
 from proxy.families import Family, Size
 from proxy.generation import Guidance, State
 from proxy.pace import MOST_STEPS_PER_CALL
-from proxy.servers import Servers
+from proxy.servers import Server, Servers
 from proxy.tracing import described
 
 logger = logging.getLogger(__name__)
@@ -24,20 +25,19 @@ logger = logging.getLogger(__name__)
 T = TypeVar("T")
 
 _LOGGED_BYTES = 500
-# Answers that say "not now" or "not here": too many requests, unavailable, and an unloaded or unknown model.
-_UNAVAILABLE = {404: "is not loaded", 429: "is overloaded", 503: "is not available"}
-
-
-def _is_there(response: httpx.Response) -> bool:
-    return response.status_code not in _UNAVAILABLE
-
-
-def _has_a_loaded_version(response: httpx.Response) -> bool:
-    return _is_there(response) and b'"AVAILABLE"' in response.content
+# Answers that say "not here": an unknown or unloaded model, and too many requests. Another server may say otherwise.
+_ELSEWHERE = {404: "is not loaded", 429: "is overloaded"}
+# Answers that say "not now".
+_LATER = {
+    502: "the model server cannot be reached",
+    503: "is not available",
+    504: "did not finish within the model server's own time limit",
+}
+MOST_BAD_ANSWERS = 5
 
 
 class ModelServer:
-    """Calls of a model server, whichever of several equal ones it is."""
+    """Calls of a model server, whichever of several equal ones it is. Each is asked once, until one answers well."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
@@ -45,22 +45,13 @@ class ModelServer:
     async def available_version(self, model: str) -> str:
         """The version that answers now, the highest one that is loaded.
 
-        Raises ModelUnavailableError when none is, ModelTimeoutError, BadModelAnswerError.
+        Raises ModelUnavailableError when none is, BadModelAnswerError.
         """
-        body = await self._json(model, f"/v1/models/{model}", satisfies=_has_a_loaded_version)
-        try:
-            states = {int(entry["version"]): entry["state"] for entry in body["model_version_status"]}
-        except (TypeError, KeyError, ValueError) as exc:
-            raise BadModelAnswerError(model, "its status is not TensorFlow Serving's") from exc
-        loaded = [version for version, state in states.items() if state == "AVAILABLE"]
-        if not loaded:
-            listed = ", ".join(f"{version} {state}" for version, state in states.items()) or "none"
-            raise ModelUnavailableError(model, f"has no loaded version (versions: {listed})")
-        return str(max(loaded))
+        return await self._anywhere(partial(self._look, model, f"/v1/models/{model}", _highest_version))
 
     async def metadata(self, model: str) -> dict[str, Any]:
         """What the server says about the model's version and signatures, as it comes."""
-        return await self._json(model, f"/v1/models/{model}/metadata")
+        return await self._anywhere(partial(self._look, model, f"/v1/models/{model}/metadata", lambda _, body: body))
 
     async def predict(
         self,
@@ -73,49 +64,71 @@ class ModelServer:
         """What `read` makes of the named outputs of a call with `inputs`; a ValueError says that they are bad.
 
         Both run in a thread: bodies are megabytes, and everybody else would wait while one is written or read.
+        Raises ModelUnavailableError, BadModelAnswerError.
         """
         body = await asyncio.to_thread(lambda: wire.request(signature, inputs()))
-        with described(signature=signature):
-            answer = await self._exchange("POST", model, f"/v1/models/{model}:predict", body)
-        try:
-            return await asyncio.to_thread(lambda: read(wire.columns(answer, outputs)))
-        except ValueError as exc:
-            raise BadModelAnswerError(model, f"{signature} answered with {exc}") from exc
 
-    async def _json(
-        self, model: str, path: str, *, satisfies: Callable[[httpx.Response], bool] = _is_there
-    ) -> dict[str, Any]:
-        answer = await self._exchange("GET", model, path, satisfies=satisfies)
+        async def call(server: Server) -> T:
+            answer = await _exchange(server, "POST", model, f"/v1/models/{model}:predict", body)
+            try:
+                value = await asyncio.to_thread(lambda: read(wire.columns(answer, outputs)))
+            except ValueError as exc:
+                server.breaker.answered_badly()
+                raise BadModelAnswerError(model, f"{signature} answered with {exc}") from exc
+            server.breaker.answered_well()
+            return value
+
+        with described(signature=signature):
+            return await self._anywhere(call)
+
+    async def _look(self, model: str, path: str, read: Callable[[str, dict[str, Any]], T], server: Server) -> T:
+        answer = await _exchange(server, "GET", model, path)
         try:
             body = orjson.loads(answer)
         except ValueError as exc:
             raise BadModelAnswerError(model, "its answer is not JSON") from exc
         if not isinstance(body, dict):
             raise BadModelAnswerError(model, "its answer is not a JSON object")
-        return body
+        return read(model, body)
 
-    async def _exchange(
-        self,
-        method: str,
-        model: str,
-        path: str,
-        body: bytes | None = None,
-        *,
-        satisfies: Callable[[httpx.Response], bool] = _is_there,
-    ) -> bytes:
-        """One request; satisfies: whether to be content with a response, or to look for a better one elsewhere."""
-        try:
-            response = await self._servers.request(method, path, body, satisfies)
-        except httpx.ConnectTimeout as exc:
-            raise ModelUnavailableError(model, "the model server cannot be reached") from exc
-        except httpx.TimeoutException as exc:
-            raise ModelTimeoutError(model, "the model server did not answer in time") from exc
-        except httpx.TransportError as exc:
-            raise ModelUnavailableError(model, "the model server cannot be reached") from exc
-        except httpx.RequestError as exc:  # such as a body that is not what its Content-Encoding says
-            logger.warning("%s %s: %r", method, path, exc)
-            raise BadModelAnswerError(model, "its answer cannot be read") from exc
-        return _content(model, response)
+    async def _anywhere(self, attempt: Callable[[Server], Awaitable[T]]) -> T:
+        """What the first server says that answers well; if none does, what is wrong, from bad to merely absent."""
+        bad: list[BadModelAnswerError] = []
+        away: list[ModelUnavailableError] = []
+        for number, server in enumerate(self._servers.round(), 1):
+            try:
+                with described(attempt=number):
+                    return await attempt(server)
+            except RefusedCallError:
+                raise
+            except BadModelAnswerError as exc:
+                bad.append(exc)
+            except ModelUnavailableError as exc:
+                away.append(exc)
+            if len(bad) == MOST_BAD_ANSWERS:
+                break
+        if bad:
+            bad[-1].answers = len(bad)
+            raise bad[-1]
+        # Who cannot be reached may have what the others lack.
+        raise max(away, key=lambda error: isinstance(error, UnreachableError))
+
+
+async def _exchange(server: Server, method: str, model: str, path: str, body: bytes | None = None) -> bytes:
+    """The body of a server's successful response. Raises ModelUnavailableError, BadModelAnswerError."""
+    try:
+        response = await server.ask(method, path, body)
+    except httpx.ConnectTimeout as exc:
+        raise UnreachableError(model, "the model server cannot be reached") from exc
+    except (httpx.TimeoutException, TimeoutError) as exc:
+        raise UnreachableError(model, "the model server did not answer in time") from exc
+    except httpx.TransportError as exc:
+        raise UnreachableError(model, "the model server cannot be reached") from exc
+    except httpx.RequestError as exc:  # such as a body that is not what its Content-Encoding says
+        logger.warning("%s %s: %r", method, path, exc)
+        server.breaker.answered_badly()
+        raise BadModelAnswerError(model, "its answer cannot be read") from exc
+    return _content(model, response)
 
 
 def _content(model: str, response: httpx.Response) -> bytes:
@@ -123,11 +136,24 @@ def _content(model: str, response: httpx.Response) -> bytes:
     if response.is_success:
         return response.content
     logger.warning("model %s: status %d: %s", model, response.status_code, response.text[:_LOGGED_BYTES])
-    if reason := _UNAVAILABLE.get(response.status_code):
+    if reason := _ELSEWHERE.get(response.status_code):
         raise ModelUnavailableError(model, reason)
-    if response.status_code == httpx.codes.GATEWAY_TIMEOUT:
-        raise ModelTimeoutError(model, "did not finish within the model server's own time limit")
-    raise BadModelAnswerError(model, f"answered with status {response.status_code}")
+    if reason := _LATER.get(response.status_code):
+        raise UnreachableError(model, reason)
+    raise RefusedCallError(model, f"answered with status {response.status_code}")
+
+
+def _highest_version(model: str, body: dict[str, Any]) -> str:
+    """The highest loaded version of a model's status."""
+    try:
+        states = {int(entry["version"]): entry["state"] for entry in body["model_version_status"]}
+    except (TypeError, KeyError, ValueError) as exc:
+        raise BadModelAnswerError(model, "its status is not TensorFlow Serving's") from exc
+    loaded = [version for version, state in states.items() if state == "AVAILABLE"]
+    if not loaded:
+        listed = ", ".join(f"{version} {state}" for version, state in states.items()) or "none"
+        raise ModelUnavailableError(model, f"has no loaded version (versions: {listed})")
+    return str(max(loaded))
 
 
 class ServedModels:

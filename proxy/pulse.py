@@ -1,4 +1,4 @@
-"""The event loop's pulse: how late it is, and what is in line."""
+"""The event loop's pulse: how late it is, what is in line, and who is set aside."""
 
 import asyncio
 import time
@@ -9,6 +9,7 @@ from typing import NoReturn
 
 from proxy import metrics
 from proxy.queue import Queue
+from proxy.servers import Servers
 
 _BEAT_SECONDS = 0.01
 _BEATS_A_SECOND = 100
@@ -16,9 +17,9 @@ _SECONDS_A_MINUTE = 60
 
 
 @asynccontextmanager
-async def measured(queue: Queue) -> AsyncIterator[None]:
+async def measured(queue: Queue, servers: Servers) -> AsyncIterator[None]:
     """Measure inside the block: whoever waits for the loop waits as long as this does, beyond its 10 ms."""
-    task = asyncio.create_task(_beat(queue))
+    task = asyncio.create_task(_beat(queue, servers))
     try:
         yield
     finally:
@@ -26,13 +27,15 @@ async def measured(queue: Queue) -> AsyncIterator[None]:
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def _beat(queue: Queue) -> NoReturn:
+async def _beat(queue: Queue, servers: Servers) -> NoReturn:
     latest: deque[float] = deque(maxlen=_SECONDS_A_MINUTE)
     while True:
         latest.append(max([await _lag_seconds() for _ in range(_BEATS_A_SECOND)]))
         metrics.LARGEST_LAG_SECONDS.set(max(latest))
         metrics.WAITING.set(queue.waiting)
         metrics.RUNNING.set(queue.running)
+        for server in servers:
+            metrics.ASIDE.labels(server.name).set(server.breaker.health)
 
 
 async def _lag_seconds() -> float:

@@ -1,104 +1,114 @@
-"""Several equal model servers: each request goes to the one that has the least to do."""
+"""Several equal model servers: which one is asked first, and which one next."""
 
+import asyncio
 import logging
-import time
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 
 import httpx
 
+from proxy.breaker import Breaker, Health
 from proxy.calls import watched
 
 logger = logging.getLogger(__name__)
 
+PROBE_SECONDS = 2.0
+# A gateway's, or a server's own: "not now".
+_FAILURES = {502, 503, 504}
 
-class _Server:
-    """One model server: how to reach it, what it has to do, and since when it could not be reached."""
 
-    def __init__(self, client: httpx.AsyncClient) -> None:
-        self.client = client
+class Server:
+    """One model server: how to reach it, what it has to do, and whether it is set aside."""
+
+    def __init__(self, client: httpx.AsyncClient, call_seconds: float | None, probe_path: str) -> None:
+        """client: its base URL is the server's. call_seconds: for a call, from the connection to the last byte."""
+        self._client, self._call_seconds, self._probe_path = client, call_seconds, probe_path
         self.name = client.base_url.netloc.decode()
-        self.in_flight = 0
-        self.turn = 0
-        self.aside_until: float | None = None
         self._urls: dict[str, httpx.URL] = {}
+        self.breaker = Breaker(self._probe)
+        self.in_flight = self.turn = 0
+        self.broke_off = False
 
-    def url(self, path: str) -> httpx.URL:
+    async def ask(self, method: str, path: str, content: bytes | None) -> httpx.Response:
+        """The server's response. Raises httpx.RequestError, TimeoutError."""
+        self.in_flight += 1
+        self.broke_off = False
+        try:
+            with watched(self.name, path) as call:
+                async with asyncio.timeout(self._call_seconds):
+                    response = await self._client.request(
+                        method, self._url(path), content=content, headers=call.headers
+                    )
+                call.status = response.status_code
+        except (httpx.TransportError, TimeoutError) as exc:
+            logger.warning("%s %s%s: %r", method, str(self._client.base_url).rstrip("/"), path, exc)
+            self.breaker.failed(_health_after(exc))
+            self.broke_off = isinstance(exc, httpx.NetworkError | httpx.ProtocolError)
+            raise
+        except asyncio.CancelledError:
+            self.breaker.suspected()
+            raise
+        finally:
+            self.in_flight -= 1
+        if response.status_code in _FAILURES:
+            self.breaker.failed()
+        return response
+
+    async def _probe(self) -> Health:
+        try:
+            async with asyncio.timeout(PROBE_SECONDS):
+                response = await self._client.get(self._url(self._probe_path))
+        except (httpx.RequestError, TimeoutError) as exc:
+            return _health_after(exc)
+        return Health.FAILING if response.status_code in _FAILURES else Health.WELL
+
+    def _url(self, path: str) -> httpx.URL:
         """The address of a path, put together once, for which httpx takes 0.2 ms."""
         if path not in self._urls:
-            self._urls[path] = self.client.base_url.join(path.lstrip("/"))
+            self._urls[path] = self._client.base_url.join(path.lstrip("/"))
         return self._urls[path]
 
-    def rank(self) -> tuple[bool, int, int]:
-        """The lowest goes first: reachable, with the fewest requests in flight, not chosen for the longest time."""
-        aside = self.aside_until is not None and time.monotonic() < self.aside_until
-        return aside, self.in_flight, self.turn
+    def rank(self) -> tuple[Health, int, int]:
+        """The lowest goes first: the healthy, with the fewest requests in flight, not chosen for the longest time."""
+        return self.breaker.health, self.in_flight, self.turn
 
 
 class Servers:
-    """Makes each request to the server that is likely to answer first.
+    """Knows which server is likely to answer first. Those that are set aside come last."""
 
-    Requests change nothing in a server, so one that failed on the way is made again, to another server. A server that
-    could not be reached is left out for `aside_seconds`; then one request tries it while the others leave it out.
-    """
-
-    def __init__(self, clients: Sequence[httpx.AsyncClient], *, aside_seconds: float = 3.0) -> None:
-        """clients: one for each server, with the server's address as its base URL."""
-        self._servers = [_Server(client) for client in clients]
-        self._aside_seconds = aside_seconds
+    def __init__(
+        self, clients: Sequence[httpx.AsyncClient], *, call_seconds: float | None = None, probe_path: str = "/v1/models"
+    ) -> None:
+        """clients: one for each server, with the server's address as its base URL. probe_path: see Breaker."""
+        self._servers = [Server(client, call_seconds, probe_path) for client in clients]
         self._turn = 0
 
-    async def request(
-        self, method: str, path: str, content: bytes | None, satisfies: Callable[[httpx.Response], bool]
-    ) -> httpx.Response:
-        """The first response that satisfies, or the last one if none does; each server is asked once.
+    def round(self) -> Iterator[Server]:
+        """Each server once, the best first, for a request that the ones before did not answer.
 
-        A single server is asked twice if the connection broke off. Raises httpx.RequestError if there is no response.
+        None waits for one that hangs, unless all do. A single server comes twice if the connection broke off, which
+        may have been an old one.
         """
-        tried: list[_Server] = []
-        response: httpx.Response | None = None
-        while True:
-            server = min((s for s in self._servers if s not in tried), key=_Server.rank, default=self._servers[0])
-            tried.append(server)
-            try:
-                response = await self._ask(server, method, path, content, len(tried))
-            except httpx.TransportError as exc:
-                if _too_late(exc):
-                    raise
-                attempts = len(self._servers) if isinstance(exc, httpx.ConnectTimeout) else max(2, len(self._servers))
-                if len(tried) < attempts:
-                    continue
-                if response is None:
-                    raise
-                return response
-            if satisfies(response) or len(tried) >= len(self._servers):
-                return response
+        left = list(self._servers)
+        while left:
+            server = min(left, key=Server.rank)
+            if server.breaker.health is Health.HANGING and len(left) < len(self._servers):
+                return
+            left.remove(server)
+            self._turn += 1
+            server.turn = self._turn
+            yield server
+            if len(self._servers) == 1 and server.broke_off:
+                yield server
 
-    async def _ask(
-        self, server: _Server, method: str, path: str, content: bytes | None, attempt: int
-    ) -> httpx.Response:
-        self._turn += 1
-        server.turn = self._turn
-        server.in_flight += 1
-        if server.aside_until is not None:
-            self._set_aside(server)
-        try:
-            with watched(server.name, path, attempt) as call:
-                response = await server.client.request(method, server.url(path), content=content, headers=call.headers)
-                call.status = response.status_code
-        except httpx.TransportError as exc:
-            logger.warning("%s %s%s: %r", method, str(server.client.base_url).rstrip("/"), path, exc)
-            if not _too_late(exc):
-                self._set_aside(server)
-            raise
-        finally:
-            server.in_flight -= 1
-        server.aside_until = None
-        return response
+    def __iter__(self) -> Iterator[Server]:
+        """All of them."""
+        return iter(self._servers)
 
-    def _set_aside(self, server: _Server) -> None:
-        server.aside_until = time.monotonic() + self._aside_seconds
+    async def close(self) -> None:
+        """End what goes on in the background."""
+        await asyncio.gather(*(server.breaker.close() for server in self._servers))
 
 
-def _too_late(error: httpx.TransportError) -> bool:
-    """Whether the server was reached and had all the time that a call may take."""
-    return isinstance(error, httpx.TimeoutException) and not isinstance(error, httpx.ConnectTimeout)
+def _health_after(error: Exception) -> Health:
+    """A server that was not reached, or broke off, fails; one that was silent hangs."""
+    return Health.HANGING if isinstance(error, TimeoutError | httpx.TimeoutException) else Health.FAILING

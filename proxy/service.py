@@ -1,12 +1,12 @@
 """One request from parameters to pictures: tokens, seeds, size, and the loop over the served models."""
 
 import asyncio
+import math
 import secrets
 import time
 from collections import defaultdict
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,20 +14,23 @@ from numpy.typing import NDArray
 from proxy import metrics
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
+from proxy.course import Course, Watcher
+from proxy.deadline import Deadline
 from proxy.errors import InvalidParametersError, ModelServerError
 from proxy.families import Family, Size
-from proxy.generation import Drawing, Progress, Recipe, generate
+from proxy.generation import Drawing, Recipe, generate
 from proxy.model_server import ModelServer, ServedModels
 from proxy.noise import DISTINCT_SEEDS, picture_seeds
 from proxy.pace import CappedPace, FixedPace, LearnedPace, Pace
 from proxy.pictures import Format, encode, grid
 from proxy.queue import Queue
+from proxy.retries import Retries
 from proxy.samplers import SAMPLERS
 from proxy.stages import stage
 from proxy.tokenizer import Tokenizer
 
 # Parameters that change how the work is cut up, and nothing in the picture: files do not keep them.
-_INDIFFERENT = {"steps_per_call"}
+_INDIFFERENT = {"steps_per_call", "deadline_seconds"}
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,7 @@ class Order:
     format: Format
     family: str | None
     steps_per_call: int | None
+    deadline_seconds: float | None = None
 
 
 @dataclass(frozen=True)
@@ -91,25 +95,6 @@ def parameters(order: Order) -> dict[str, str | int | float | None]:
     return {name: str(value) if name == "format" else value for name, value in vars(order).items()}
 
 
-class Watcher(Protocol):
-    """Who waits for a request. What a method raises ends the work.
-
-    caller: whose request it is; callers take turns.
-    """
-
-    caller: str
-
-    @property
-    def most_steps_per_call(self) -> int | None:
-        """How many steps may pass at most without a word; None: whatever is quickest."""
-
-    async def queued(self, position: int, seconds_left: float | None) -> None:
-        """So many requests are before this one, itself counted, and so long it should take until its end."""
-
-    async def progressed(self, progress: Progress) -> None:
-        """The next call of a network is about to begin."""
-
-
 class Service:
     """Draws orders with the families of one model server."""
 
@@ -124,26 +109,33 @@ class Service:
         steps_per_call: int | None,
         rows_per_call: int,
         pixel_steps_per_request: int,
+        request_seconds: float = math.inf,
     ) -> None:
+        """request_seconds: how long a request may take that does not ask for less."""
         self.catalogue = catalogue
         self.tokenizer = tokenizer
         self._server, self._contexts, self._queue = server, contexts, queue
         self._steps_per_call, self._rows_per_call = steps_per_call, rows_per_call
         self._pixel_steps_per_request = pixel_steps_per_request
+        self._request_seconds = request_seconds
         self._learned: defaultdict[tuple[str, str, Size], LearnedPace] = defaultdict(LearnedPace)
 
     async def draw(self, order: Order, watcher: Watcher) -> Result:
         """Draw an order whose numbers are within bounds.
 
-        Raises InvalidParametersError, ModelServerError, FamilyMisfitError, and what `check` and the watcher raise.
+        Raises InvalidParametersError, ModelServerError, FamilyMisfitError, DeadlineExceededError, and what `check` and
+        the watcher raise.
         """
+        deadline = Deadline.after(min(order.deadline_seconds or math.inf, self._request_seconds))
+        course = Course(watcher, deadline)
         with metrics.drawing():
-            result = await self._draw(order, watcher)
+            self._queue.check(watcher.caller)
+            async with deadline.kept(course.reached):
+                result = await self._draw(order, watcher, course)
         metrics.PICTURES.labels(result.order.family).inc(len(result.pictures))
         return result
 
-    async def _draw(self, order: Order, watcher: Watcher) -> Result:
-        self._queue.check(watcher.caller)
+    async def _draw(self, order: Order, watcher: Watcher, course: Course) -> Result:
         start = time.perf_counter()
         caption, negative_caption = self.tokenizer(order.caption), self.tokenizer(order.negative_caption)
         family, size = await self.choose(order)
@@ -165,8 +157,11 @@ class Service:
             order.guidance_scale,
             size.latent_shape,
         )
-        async with self._queue.place(watcher.caller, watcher.queued):
-            drawing = await self._generate(family, size, recipe, self._pace(order, family, size), watcher)
+        pace = self._pace(order, family, size)
+        if watcher.most_steps_per_call is not None:
+            pace = CappedPace(pace, watcher.most_steps_per_call, order.steps)
+        async with self._queue.place(watcher.caller, course.queued):
+            drawing = await self._generate(family, size, recipe, pace, course)
         return Result(
             order,
             drawing.pictures,
@@ -182,13 +177,16 @@ class Service:
         with metrics.refusals():
             self._queue.check(caller)
 
-    async def _generate(self, family: Family, size: Size, recipe: Recipe, pace: Pace, watcher: Watcher) -> Drawing:
-        if watcher.most_steps_per_call is not None:
-            pace = CappedPace(pace, watcher.most_steps_per_call, len(recipe.table.timesteps))
+    async def _generate(self, family: Family, size: Size, recipe: Recipe, pace: Pace, course: Course) -> Drawing:
         models = ServedModels(self._server, family, size, self._contexts)
         try:
             return await generate(
-                models, recipe, pace=pace, rows_per_call=self._rows_per_call, checkpoint=watcher.progressed
+                models,
+                recipe,
+                pace=pace,
+                rows_per_call=self._rows_per_call,
+                checkpoint=course.progressed,
+                again=Retries(course.stayed),
             )
         except ModelServerError:
             # Perhaps the server came back with other models: the next request looks again.

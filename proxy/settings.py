@@ -57,11 +57,17 @@ class Settings(BaseSettings):
     context_cache_bytes: Annotated[int, Field(ge=0)] = 8_000_000
     """What captions' contexts may take in memory, in each worker: about 150 of emoji, 25 of Stable Diffusion 1."""
 
+    request_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 600.0
+    """How long a request may take, with its time in line; it may ask for less."""
+
     connect_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 5.0
     """How long a connection to the model server may take."""
 
     call_timeout_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 300.0
     """How long one call of the model server may take."""
+
+    shutdown_seconds: Annotated[int, Field(ge=0)] = 30
+    """How long work that is under way may go on after SIGTERM."""
 
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
     """What is logged."""

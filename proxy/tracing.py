@@ -33,6 +33,11 @@ def description() -> dict[str, str | int]:
     return _description.get()
 
 
+def is_repeated() -> bool:
+    """Whether the call was made before: of another server, or in an earlier round."""
+    return any(_description.get().get(number, 1) != 1 for number in ("attempt", "round"))
+
+
 def conceal_query() -> None:
     """Take the captions out of the request's span, where FastAPI puts the whole query string."""
     span = trace.get_current_span()

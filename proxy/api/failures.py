@@ -37,8 +37,8 @@ def _dialect(request: Request) -> Dialect:
 
 def _answer(request: Request, status: int, error: EaselError, headers: Mapping[str, str] | None = None) -> Response:
     status, body = _dialect(request).say(status, error)
-    if error.retry_after is not None:
-        headers = {**(headers or {}), "Retry-After": str(error.retry_after)}
+    if error.retry_after_seconds is not None:
+        headers = {**(headers or {}), "Retry-After": str(error.retry_after_seconds)}
     return Response(orjson.dumps(body), status, headers, "application/json")
 
 

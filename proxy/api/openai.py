@@ -58,7 +58,7 @@ _FAILURES: dict[int | str, dict[str, Any]] = {
     404: {"model": OpenAIError, "description": "There is no such model"},
     502: {"model": OpenAIError, "description": "A model answered with garbage"},
     503: {"model": OpenAIError, "description": "A model is not available"},
-    504: {"model": OpenAIError, "description": "A model did not answer in time"},
+    504: {"model": OpenAIError, "description": "The request took longer than it may"},
 }
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"])

@@ -18,6 +18,7 @@ from proxy.tokenizer import clean
 # Far more than the network reads. Two of them, 12 ASCII characters for each emoji, fit into a JPEG's 64 kB of EXIF.
 LONGEST_CAPTION = 2_500
 _LARGEST_SIZE = 2**31 - 1
+_LONGEST_SECONDS = 86_400
 
 
 def _not_boolean(value: Any) -> Any:
@@ -64,6 +65,11 @@ class Parameters(BaseModel):
     steps_per_call: Annotated[int, Field(ge=1, le=MOST_STEPS_PER_CALL), _NUMBER] | None = Field(
         None,
         description=f"a whole number from 1 to {MOST_STEPS_PER_CALL}, or none for what takes a quarter of a second",
+    )
+
+    deadline_seconds: Annotated[float, Field(gt=0, le=_LONGEST_SECONDS, allow_inf_nan=False), _NUMBER] | None = Field(
+        None,
+        description="a number above 0: of seconds, after which nobody waits; none for as long as the server allows",
     )
 
     def order(self) -> Order:

@@ -34,7 +34,7 @@ FAILURES: dict[int | str, dict[str, Any]] = {
     422: {"model": Error, "description": "A parameter is unknown, missing or out of bounds"},
     502: {"model": Error, "description": "A model answered with garbage"},
     503: {"model": Error, "description": "A model is not available"},
-    504: {"model": Error, "description": "A model did not answer in time"},
+    504: {"model": Error, "description": "The request took longer than it may"},
 }
 _PICTURE: dict[int | str, dict[str, Any]] = {
     200: {"content": {form.media_type: {} for form in Format}, "description": "The picture, or a grid of n"}

@@ -37,7 +37,7 @@ def wait_until_healthy(url: str, process: subprocess.Popen[str]) -> None:
 
 @contextlib.contextmanager
 def running_proxy(model_server: str, *options: str, **settings: object) -> Iterator[tuple[str, int, list[str]]]:
-    """The proxy's address, its process and the lines it logs, which are complete after the block."""
+    """The proxy's address, its process and the lines it logs, which are complete after the block. It ends well."""
     port = free_port()
     settings = {"model_server_urls": model_server, "port": port, **settings}
     environment = os.environ | {f"EASEL_{name.upper()}": str(value) for name, value in settings.items()}
@@ -55,3 +55,4 @@ def running_proxy(model_server: str, *options: str, **settings: object) -> Itera
             process.send_signal(signal.SIGTERM)
             process.wait(START_SECONDS)
             reader.join()
+        assert process.returncode == 0, log[-20:]

@@ -75,7 +75,7 @@ async def test_the_text_chunks_are_a_request_for_the_same_picture(
     chunks = text(first.content)
     assert chunks.pop("Software") == "Easel"
     assert chunks.pop("models") == "emoji_text_encoder 1, emoji_diffusion_model 1, emoji_decoder 1"
-    assert chunks.keys() == Parameters.model_fields.keys() - {"steps_per_call"}
+    assert chunks.keys() == Parameters.model_fields.keys() - {"steps_per_call", "deadline_seconds"}
     again = await client.get("/generate", params=chunks)
     assert again.content == first.content
 
@@ -117,6 +117,7 @@ async def test_json_has_the_parameters_and_the_seconds_of_every_stage(client: ht
         "format": "webp",
         "family": "emoji",
         "steps_per_call": None,
+        "deadline_seconds": None,
     }
     assert body["seconds"].keys() == {"text_encoder", "diffusion_model", "decoder", "total"}
     assert 0 < body["seconds"]["decoder"] < body["seconds"]["total"]

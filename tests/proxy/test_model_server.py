@@ -12,7 +12,13 @@ import pytest
 
 from proxy import wire
 from proxy.contexts import Contexts
-from proxy.errors import BadModelAnswerError, ModelServerError, ModelTimeoutError, ModelUnavailableError
+from proxy.errors import (
+    BadModelAnswerError,
+    ModelServerError,
+    ModelUnavailableError,
+    RefusedCallError,
+    UnreachableError,
+)
 from proxy.families import Family, Size, parse_model
 from proxy.generation import Guidance, State
 from proxy.model_server import ModelServer, ServedModels
@@ -228,13 +234,14 @@ async def test_a_body_that_cannot_be_decompressed_is_a_bad_answer(encoding: str)
 @pytest.mark.parametrize(
     ("status", "error"),
     [
-        (400, BadModelAnswerError),
+        (400, RefusedCallError),
         (404, ModelUnavailableError),
-        (412, BadModelAnswerError),
+        (412, RefusedCallError),
         (429, ModelUnavailableError),
-        (500, BadModelAnswerError),
-        (503, ModelUnavailableError),
-        (504, ModelTimeoutError),
+        (500, RefusedCallError),
+        (502, UnreachableError),
+        (503, UnreachableError),
+        (504, UnreachableError),
     ],
 )
 async def test_every_refusal_names_the_model_and_hides_the_servers_words(
@@ -244,26 +251,25 @@ async def test_every_refusal_names_the_model_and_hides_the_servers_words(
         await server(lambda _: httpx.Response(status, json={"error": "/secret/path: node DecodeRaw"})).predict(
             "emoji_decoder", "decode", dict, ["image_bytes"], dict
         )
+    assert type(caught.value) is error
     assert "secret" not in str(caught.value)
     assert "secret" in caplog.text
 
 
 @pytest.mark.parametrize(
-    ("broken", "error"),
+    ("broken", "reason"),
     [
-        (httpx.ConnectError, ModelUnavailableError),
-        (httpx.ReadError, ModelUnavailableError),
-        (httpx.ConnectTimeout, ModelUnavailableError),
-        (httpx.ReadTimeout, ModelTimeoutError),
+        (httpx.ConnectError, "cannot be reached"),
+        (httpx.ReadError, "cannot be reached"),
+        (httpx.ConnectTimeout, "cannot be reached"),
+        (httpx.ReadTimeout, "did not answer in time"),
     ],
 )
-async def test_a_server_that_is_down_or_silent_is_told_apart(
-    broken: type[httpx.TransportError], error: type[ModelServerError]
-) -> None:
+async def test_a_server_that_is_down_or_silent_is_told_apart(broken: type[httpx.TransportError], reason: str) -> None:
     def fail(request: httpx.Request) -> httpx.Response:
         raise broken("broken", request=request)
 
-    with pytest.raises(error, match="model m: "):
+    with pytest.raises(UnreachableError, match=f"model m: .*{reason}"):
         await server(fail).predict("m", "s", dict, ["y"], dict)
 
 

@@ -170,7 +170,7 @@ def test_an_unknown_route_has_openais_shape(client: openai.OpenAI) -> None:
 
 @pytest.mark.parametrize("stream", [False, True])
 def test_a_model_that_is_away_is_a_server_error(client: openai.OpenAI, served: FakeModelServer, stream: bool) -> None:
-    served.override = lambda _, path: (503, b"{}") if path.endswith(":predict") else None
+    served.override = lambda _, path: (404, b"{}") if path.endswith(":predict") else None
     try:
         with pytest.raises(openai.APIError) as caught:
             list(client.images.generate(prompt="away", stream=stream))

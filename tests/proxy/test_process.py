@@ -5,6 +5,7 @@ import re
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import httpx
@@ -100,16 +101,46 @@ def test_a_client_that_hangs_up_stops_the_work(model_server: str, fake: FakeMode
     assert not any("Traceback" in line for line in log)
 
 
-def test_a_watched_job_ends_with_the_proxy(model_server: str, fake: FakeModelServer) -> None:
-    """SIGTERM ends a proxy whose events somebody reads, within its grace, and no work goes on."""
+@pytest.mark.parametrize("workers", [1, 2])
+def test_sigterm_lets_work_finish_and_nothing_new_begin(model_server: str, fake: FakeModelServer, workers: int) -> None:
+    """A picture that is waited for, one that is watched, and one in line, all to the end; others are refused."""
+    asked = {"caption": "red heart", "steps": 10, "steps_per_call": 1, "seed": 7}
+    settings = {"workers": workers, "concurrent_requests": 1}
+    with running_proxy(model_server, **settings) as (url, pid, log), ThreadPoolExecutor(3) as pool:
+        right = httpx.post(f"{url}/generate", json=asked).json()["pictures"]
+        slow(fake, 0.3)
+        waited = [pool.submit(httpx.post, f"{url}/generate", json=asked, timeout=60) for _ in range(2)]
+        with watching(url, **asked) as events:
+            until(events, "progress")
+            psutil.Process(pid).terminate()
+            wait_until(lambda: is_refused(url))
+            assert not any(answer.done() for answer in waited)
+            assert until(events, "result").data["pictures"] == right
+        assert [answer.result().json()["pictures"] for answer in waited] == [right, right]
+    assert sum("Application shutdown complete" in line for line in log) == workers
+    assert not any("Traceback" in line for line in log)
+
+
+def is_refused(url: str) -> bool:
+    try:
+        return not httpx.get(f"{url}/readyz", timeout=1)
+    except httpx.ConnectError:
+        return True
+
+
+def test_work_that_does_not_end_is_ended(model_server: str, fake: FakeModelServer) -> None:
+    """SIGTERM gives it EASEL_SHUTDOWN_SECONDS; then no work goes on."""
     slow(fake, 0.2)
-    with running_proxy(model_server) as (url, pid, log), watching(url, steps=150, steps_per_call=1) as events:
+    with (
+        running_proxy(model_server, shutdown_seconds=2) as (url, pid, log),
+        watching(url, steps=150, steps_per_call=1) as events,
+    ):
         until(events, "progress")
         start = time.monotonic()
         psutil.Process(pid).terminate()
         with contextlib.suppress(httpx.RemoteProtocolError):
             list(events)
-        assert time.monotonic() - start < 8
+        assert 1.5 < time.monotonic() - start < 5
     assert any("Application shutdown complete" in line for line in log)
     assert not any("never retrieved" in line or "was destroyed" in line for line in log)
     made = len(fake.calls)

@@ -139,13 +139,13 @@ async def test_who_is_refused_is_told_when_to_come_back() -> None:
             requests.queue.check("b")
         with pytest.raises(TooManyRequestsError) as many:
             requests.queue.check("a")
-        assert (full.value.retry_after, many.value.retry_after) == (1, 1)
+        assert (full.value.retry_after_seconds, many.value.retry_after_seconds) == (1, 1)
         await asyncio.sleep(1.1)
         await requests.end("a1")
         await requests.ask("a2")
         with pytest.raises(QueueFullError) as full:
             requests.queue.check("b")
-        assert full.value.retry_after == 2
+        assert full.value.retry_after_seconds == 2
         await requests.end("a2")
 
 
