@@ -10,7 +10,7 @@ CAPTION ?= red heart
 OUTPUT ?= picture.png
 EXPORT_OPTIONS ?=
 PORT ?= 5000
-BENCHMARKS ?= overhead wire cold samplers users servers steady
+BENCHMARKS ?= overhead wire cold samplers users servers steady watching
 PEERS_OPTIONS ?=
 
 RUNTIME := export/requirements.txt model_server/requirements.txt proxy/requirements.txt

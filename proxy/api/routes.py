@@ -21,6 +21,7 @@ from proxy.api.answers import (
 )
 from proxy.api.parameters import Parameters, described, once
 from proxy.api.present import Present
+from proxy.errors import NotReadyError
 from proxy.families import NETWORKS, Family, model_name
 from proxy.jobs import Jobs
 from proxy.pictures import Format
@@ -30,6 +31,8 @@ from proxy.tokenizer import CONTENT_LENGTH
 
 # Servers and proxies on the way refuse a head of more than a few kilobytes; the JSON answer has the whole text.
 _HEADER_CHARACTERS = 200
+# Whoever asks wants to know it now, and is often given 5 s.
+_READY_SECONDS = 3
 FAILURES: dict[int | str, dict[str, Any]] = {
     422: {"model": Error, "description": "A parameter is unknown, missing or out of bounds"},
     502: {"model": Error, "description": "A model answered with garbage"},
@@ -104,7 +107,11 @@ async def get_healthz() -> State:
 @router.get("/readyz", responses={503: FAILURES[503]})
 async def get_readyz(service: Served) -> State:
     """Whether every model of every family answers; if not, which ones do not."""
-    await service.catalogue.check_all()
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            await service.catalogue.check_all()
+    except TimeoutError as exc:
+        raise NotReadyError(f"the model server did not answer within {_READY_SECONDS} s") from exc
     return State(status="ready")
 
 
