@@ -65,7 +65,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
             stack.push_async_callback(app.state.jobs.close)
             app.state.works = Works()
             if settings.metrics:
-                await stack.enter_async_context(pulse.measured(queue, servers))
+                stack.enter_context(pulse.measured(queue, servers))
             yield
 
     app = FastAPI(
