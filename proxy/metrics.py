@@ -44,7 +44,7 @@ PICTURES = Counter("easel_pictures", "Pictures that were drawn.", ["family"])
 STEPS = Counter("easel_steps", "Denoising steps that were done, of each picture.", ["family"])
 CALLS = Counter(
     "easel_model_server_calls",
-    'Calls of model servers: the status they answered with, "unreachable", "timeout", or "given_up" by the proxy.',
+    'Calls of model servers: the status they answered with, "unreachable", "timeout", "broken_off", "given_up".',
     ["server", "model", "outcome"],
 )
 RETRIES = Counter("easel_model_server_retries", "Those of the calls that repeat one that failed.", ["server"])
