@@ -12,12 +12,13 @@ EXPORT_OPTIONS ?=
 PORT ?= 5000
 BENCHMARKS ?= overhead wire cold samplers users servers steady watching
 PEERS_OPTIONS ?=
+CHAOS_SECONDS ?= 300
 
 RUNTIME := export/requirements.txt model_server/requirements.txt proxy/requirements.txt
 ROOMS := benchmarks export local model_server proxy training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve export evaluate bench bench-peers train test test-docker test-page test-full lint format \
+.PHONY: help setup demo serve export evaluate bench bench-peers train test chaos test-docker test-page test-full lint format \
 	requirements clean
 
 help: ## List the targets
@@ -76,6 +77,10 @@ train: $(VENV)/.development ## Train the emoji family's weights anew; resumes af
 NEEDS_PROMETHEUS := tests/model_server/test_prometheus.py tests/proxy/test_prometheus.py
 test: $(VENV)/.development ## Run the tests
 	$(BIN)/python -m pytest tests --ignore=tests/full --ignore=tests/docker --ignore=tests/page $(NEEDS_PROMETHEUS:%=--ignore=%) --cov --cov-report=term:skip-covered --cov-fail-under=95
+
+chaos: $(VENV)/.development ## Draw for CHAOS_SECONDS=300 while servers die, and compare every picture
+	$(BIN)/python -m export emoji --if-missing
+	$(BIN)/python -m tests.chaos --seconds $(CHAOS_SECONDS)
 
 test-docker: $(VENV)/.development ## Test images and stack on a Docker engine, and Prometheus (as root; minutes)
 	$(BIN)/python -m pytest tests/docker $(NEEDS_PROMETHEUS) --timeout=1800

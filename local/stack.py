@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import IO
 from urllib.parse import urlsplit
 
 import httpx
@@ -21,7 +22,8 @@ from proxy.families import NETWORKS, model_name
 
 READY_SECONDS = 600.0  # a full-size family loads for minutes
 CALL_MILLISECONDS = 600_000  # on a CPU, a call of a full-size family takes minutes too
-STOP_SECONDS = 20.0
+REQUEST_SECONDS = 24 * 3600  # and a picture takes as many of them as it likes
+STOP_SECONDS = 40.0  # longer than the proxy lets work finish
 POLL_SECONDS = 0.05
 # The largest network of a family whose operations are over before a second thread has woken up to help.
 SMALL_NETWORK_BYTES = 100_000_000
@@ -110,7 +112,9 @@ def free_port() -> int:
 
 
 @contextmanager
-def model_server_process(models: Path, family: str, port: int, *flags: str) -> Iterator[subprocess.Popen[bytes]]:
+def model_server_process(
+    models: Path, family: str, port: int, *flags: str, log: IO[bytes] | None = None
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run the embedded model server inside a `with` block; it may not be ready yet when the block begins.
 
     Args:
@@ -118,6 +122,7 @@ def model_server_process(models: Path, family: str, port: int, *flags: str) -> I
         family: what to serve from it, whatever else is there.
         port: of the REST API.
         flags: further flags of the model server.
+        log: where its output goes; by default where this process's goes.
 
     Raises:
         StackError: the family was not exported.
@@ -131,7 +136,7 @@ def model_server_process(models: Path, family: str, port: int, *flags: str) -> I
             f"--rest_api_timeout_in_ms={CALL_MILLISECONDS}",
             f"--tensorflow_intra_op_parallelism={threads_per_operation(models / family)}",
         )
-        with _process("model_server", *own, *flags) as process:
+        with _process("model_server", *own, *flags, log=log) as process:
             yield process
 
 
@@ -158,6 +163,7 @@ def proxy_process(
         "EASEL_FAMILIES": family,
         "EASEL_PORT": str(port),
         "EASEL_CALL_TIMEOUT_SECONDS": str(CALL_MILLISECONDS // 1000),
+        "EASEL_REQUEST_SECONDS": str(REQUEST_SECONDS),
         **(environment or {}),
     }
     with _process(*command, environment=settings) as process:
@@ -166,12 +172,14 @@ def proxy_process(
 
 @contextmanager
 def _process(
-    module: str, *arguments: str, environment: Mapping[str, str] | None = None
+    module: str, *arguments: str, environment: Mapping[str, str] | None = None, log: IO[bytes] | None = None
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `python -m module`; in a process group of its own, so that Ctrl-C reaches it only through here."""
     command = [sys.executable, "-m", module, *arguments]
     settings = {"TF_CPP_MIN_LOG_LEVEL": "2", **os.environ, **(environment or {})}  # 2: TensorFlow's errors only
-    process = subprocess.Popen(command, env=settings, start_new_session=True)  # noqa: S603
+    process = subprocess.Popen(  # noqa: S603
+        command, env=settings, start_new_session=True, stdout=log, stderr=log
+    )
     try:
         yield process
     finally:

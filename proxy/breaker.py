@@ -29,6 +29,7 @@ class Breaker:
         self._probe = probe
         self._bad_answers = self._relapses = 0
         self._probing: asyncio.Task[None] | None = None
+        self._is_closed = False
 
     def failed(self, health: Health = Health.FAILING) -> None:
         """Set the server aside after a call that it did not answer."""
@@ -53,7 +54,7 @@ class Breaker:
         self._watch(0)
 
     def _watch(self, pause: float) -> None:
-        if self._probing is None or self._probing.done():
+        if not self._is_closed and (self._probing is None or self._probing.done()):
             self._probing = asyncio.create_task(self._until_well(pause))
 
     async def _until_well(self, pause: float) -> None:
@@ -65,7 +66,8 @@ class Breaker:
         return self.health
 
     async def close(self) -> None:
-        """End the probing."""
+        """End the probing for good."""
+        self._is_closed = True
         if self._probing is not None:
             self._probing.cancel()
             await asyncio.gather(self._probing, return_exceptions=True)

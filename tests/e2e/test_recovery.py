@@ -1,6 +1,7 @@
 """The proxy says what is missing while the model server is away, and goes on when it is back."""
 
 import time
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from urllib.parse import urlsplit
 
@@ -13,23 +14,40 @@ RECOVERY_SECONDS = 60
 
 
 def test_a_killed_model_server_is_named_and_its_return_is_noticed(models: Path) -> None:
-    """503 with the model's name while it is away; the same picture as before when it is back."""
+    """503 with the model's name while it is away; the same picture as before when it is back, also for who waited."""
     with running_stack(models) as stack, httpx.Client(base_url=stack.url, timeout=60) as client:
         before = client.get("/generate", params=REQUEST).raise_for_status().content
         stack.model_server.kill()
         stack.model_server.wait()
 
-        refused = client.get("/generate", params=REQUEST)
-        assert refused.status_code == 503
-        assert "emoji_" in refused.json()["error"]["message"]
         unready = client.get("/readyz")
         assert unready.status_code == 503
         assert "emoji_text_encoder" in unready.text
         assert client.get("/healthz").status_code == 200
+        refused = client.get("/generate", params=REQUEST)
+        assert refused.status_code == 503
+        assert "emoji_" in refused.json()["error"]["message"]
+        assert refused.headers["Retry-After"]
 
         with model_server_process(models, "emoji", urlsplit(stack.model_server_url).port or 0):
             _wait_until_ready(client)
             assert client.get("/generate", params=REQUEST).raise_for_status().content == before
+
+
+def test_who_draws_while_the_model_server_is_killed_gets_the_same_picture(models: Path) -> None:
+    """The request waits for its return, and goes on where it was."""
+    request = {**REQUEST, "steps": 100, "steps_per_call": 1}
+    with running_stack(models) as stack, httpx.Client(base_url=stack.url, timeout=60) as client:
+        before = client.get("/generate", params=request).raise_for_status().content
+        with ThreadPoolExecutor(1) as pool:
+            drawn = pool.submit(client.get, "/generate", params=request)
+            time.sleep(0.3)
+            stack.model_server.kill()
+            stack.model_server.wait()
+            time.sleep(1)
+            assert not drawn.done()
+            with model_server_process(models, "emoji", urlsplit(stack.model_server_url).port or 0):
+                assert drawn.result().raise_for_status().content == before
 
 
 def _wait_until_ready(client: httpx.Client) -> None:

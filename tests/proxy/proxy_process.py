@@ -24,11 +24,11 @@ def free_port() -> int:
         return port
 
 
-def wait_until_healthy(url: str, process: subprocess.Popen[str]) -> None:
+def wait_until_healthy(url: str, process: subprocess.Popen[str], path: str = "/healthz") -> None:
     deadline = time.monotonic() + START_SECONDS
     while time.monotonic() < deadline and process.poll() is None:
         try:
-            if httpx.get(f"{url}/healthz").is_success:
+            if httpx.get(f"{url}{path}").is_success:
                 return
         except httpx.TransportError:
             time.sleep(0.1)

@@ -108,3 +108,35 @@ def test_a_request_that_hangs_up_leaves_the_line_at_once(url: str, served: FakeM
             gate.let()
             until(last, "result")
     assert calls(served, "diffusion_model") == 2
+
+
+def away(served: FakeModelServer) -> None:
+    """No denoising call is answered."""
+    served.override = lambda _, path: (503, b"{}") if path.endswith("diffusion_model:predict") else None
+
+
+def no_more_calls(served: FakeModelServer) -> None:
+    """At most the one that was about to be made."""
+    made = calls(served, "diffusion_model")
+    assert made > 1
+    time.sleep(3)  # longer than the longest pause between two
+    assert calls(served, "diffusion_model") <= made + 1
+
+
+def test_who_hangs_up_while_a_call_is_made_again_and_again_ends_that(url: str, served: FakeModelServer) -> None:
+    away(served)
+    with pytest.raises(httpx.ReadTimeout):
+        httpx.get(f"{url}/generate", params={"caption": "a"}, timeout=1)
+    no_more_calls(served)
+    served.override = lambda _method, _path: None
+    httpx.get(f"{url}/generate", params={"caption": "a"}).raise_for_status()
+
+
+def test_cancelling_a_job_whose_call_is_made_again_and_again_ends_it(url: str, served: FakeModelServer) -> None:
+    away(served)
+    with watching(url) as events:
+        job = until(events, "progress").data["job"]
+        time.sleep(1)
+        httpx.get(f"{url}/generate/cancel", params={"job": job})
+        assert until(events, "error").data["error"]["type"] == "abandoned"
+    no_more_calls(served)

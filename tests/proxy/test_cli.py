@@ -201,3 +201,8 @@ def test_events_are_read_wherever_the_stream_is_cut() -> None:
     stream = f": ping\n\nevent: result\ndata: {json.dumps(data, ensure_ascii=False)}\nid: j.1\n\n".encode()
     for cut in range(len(stream)):
         assert list(read_events([stream[:cut], stream[cut:]])) == [Event("result", data)]
+
+
+def test_a_deadline_arrives(url: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["a", "--url", url, "--deadline-seconds", "0.0001"]) == 1
+    assert "was not done within its 0.0001 s" in capsys.readouterr().err

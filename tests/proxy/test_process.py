@@ -109,9 +109,10 @@ def test_sigterm_lets_work_finish_and_nothing_new_begin(model_server: str, fake:
     with running_proxy(model_server, **settings) as (url, pid, log), ThreadPoolExecutor(3) as pool:
         right = httpx.post(f"{url}/generate", json=asked).json()["pictures"]
         slow(fake, 0.3)
-        waited = [pool.submit(httpx.post, f"{url}/generate", json=asked, timeout=60) for _ in range(2)]
         with watching(url, **asked) as events:
             until(events, "progress")
+            waited = [pool.submit(httpx.post, f"{url}/generate", json=asked, timeout=60) for _ in range(2)]
+            time.sleep(1)
             psutil.Process(pid).terminate()
             wait_until(lambda: is_refused(url))
             assert not any(answer.done() for answer in waited)

@@ -2,8 +2,8 @@
 
 import asyncio
 import contextlib
+import json
 import threading
-import time
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
 
@@ -11,39 +11,43 @@ import httpx
 import pytest
 
 from proxy.app import create_app
-from proxy.servers import Servers
+from proxy.errors import ModelUnavailableError, UnreachableError
+from proxy.model_server import ModelServer
+from proxy.servers import PROBE_SECONDS, Servers
 from proxy.settings import Settings
 from tests.proxy.fake_model_server import FakeModelServer, Server, running
 
 DEADLINE_SECONDS = 60
 QUICK = {"caption": "red heart", "steps": 4, "seed": 42}
+PROBE = "/probe"
 
 
 class Fleet:
-    """Servers a, b, c ...; what each of them does is `behaviour`, by name. asked: who, in order."""
+    """Servers a, b, c ...; what each of them does is `behaviour`, by name. asked: who, in order; probed: likewise."""
 
-    def __init__(self, names: str, aside_seconds: float = 1000) -> None:
+    def __init__(self, names: str) -> None:
         self.asked: list[str] = []
+        self.probed: list[str] = []
         self.arrived = asyncio.Event()
         self.behaviour: dict[str, Callable[[httpx.Request], httpx.Response]] = {}
         self.gates: dict[str, asyncio.Event] = {}
         transport = httpx.MockTransport(self._handle)
         clients = [httpx.AsyncClient(transport=transport, base_url=f"http://{name}") for name in names]
-        self.servers = Servers(clients, aside_seconds=aside_seconds)
+        self.servers = Servers(clients, probe_path=PROBE)
+        self._model_server = ModelServer(self.servers)
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:
         name = request.url.host
-        self.asked.append(name)
+        (self.probed if request.url.path == PROBE else self.asked).append(name)
         self.arrived.set()
         if name in self.gates:
             await self.gates[name].wait()
-        behave = self.behaviour.get(name, lambda _: httpx.Response(200, text=name))
+        behave = self.behaviour.get(name, lambda _: httpx.Response(200, text=json.dumps({"name": name})))
         return behave(request)
 
     async def ask(self) -> str:
         """The name of who answered."""
-        response = await self.servers.request("POST", "/path", b"content", lambda response: response.is_success)
-        return response.text
+        return str((await self._model_server.metadata("m"))["name"])
 
     async def begin(self) -> asyncio.Task[str]:
         """A request that has reached its server."""
@@ -51,6 +55,14 @@ class Fleet:
         task = asyncio.create_task(self.ask())
         await self.arrived.wait()
         return task
+
+
+@contextlib.asynccontextmanager
+async def fleet_of(names: str) -> AsyncIterator[Fleet]:
+    fleet = Fleet(names)
+    yield fleet
+    await fleet.servers.close()
+    assert asyncio.all_tasks() == {asyncio.current_task()}
 
 
 def failing(error: type[httpx.TransportError]) -> Callable[[httpx.Request], httpx.Response]:
@@ -65,74 +77,95 @@ def status(number: int) -> Callable[[httpx.Request], httpx.Response]:
 
 
 async def test_servers_with_equally_much_to_do_take_turns() -> None:
-    fleet = Fleet("abc")
-    assert [await fleet.ask() for _ in range(7)] == [*"abcabca"]
+    async with fleet_of("abc") as fleet:
+        assert [await fleet.ask() for _ in range(7)] == [*"abcabca"]
 
 
 async def test_the_least_loaded_is_chosen() -> None:
-    fleet = Fleet("abc")
-    fleet.gates = {name: asyncio.Event() for name in "abc"}
-    tasks = [await fleet.begin() for _ in range(6)]
-    assert fleet.asked == [*"abcabc"]
-    fleet.gates.pop("b").set()
-    assert [await tasks[1], await tasks[4]] == ["b", "b"]
-    assert [await fleet.ask() for _ in range(5)] == ["b"] * 5
-    for gate in fleet.gates.values():
-        gate.set()
-    assert Counter(await asyncio.gather(*tasks)) == {"a": 2, "b": 2, "c": 2}
+    async with fleet_of("abc") as fleet:
+        fleet.gates = {name: asyncio.Event() for name in "abc"}
+        tasks = [await fleet.begin() for _ in range(6)]
+        assert fleet.asked == [*"abcabc"]
+        fleet.gates.pop("b").set()
+        assert [await tasks[1], await tasks[4]] == ["b", "b"]
+        assert [await fleet.ask() for _ in range(5)] == ["b"] * 5
+        for gate in fleet.gates.values():
+            gate.set()
+        assert Counter(await asyncio.gather(*tasks)) == {"a": 2, "b": 2, "c": 2}
 
 
 async def test_requests_that_were_given_up_are_no_load() -> None:
-    fleet = Fleet("ab")
-    fleet.gates = {"a": asyncio.Event()}
-    first = await fleet.begin()
-    first.cancel()
-    with pytest.raises(asyncio.CancelledError):
-        await first
-    fleet.gates["a"].set()
-    assert [await fleet.ask() for _ in range(4)] == [*"baba"]
+    async with fleet_of("ab") as fleet:
+        fleet.gates = {"a": asyncio.Event()}
+        first = await fleet.begin()
+        first.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await first
+        fleet.gates["a"].set()
+        assert [await fleet.ask() for _ in range(4)] == [*"baba"]
 
 
 @pytest.mark.parametrize(
-    "error", [httpx.ConnectError, httpx.ConnectTimeout, httpx.ReadError, httpx.WriteError, httpx.RemoteProtocolError]
+    "error",
+    [
+        httpx.ConnectError,
+        httpx.ConnectTimeout,
+        httpx.ReadError,
+        httpx.WriteError,
+        httpx.RemoteProtocolError,
+        httpx.ReadTimeout,
+        httpx.WriteTimeout,
+    ],
 )
 async def test_a_request_that_failed_on_the_way_goes_to_another_server(error: type[httpx.TransportError]) -> None:
-    fleet = Fleet("abc")
-    fleet.behaviour["a"] = failing(error)
-    assert await fleet.ask() == "b"
-    assert fleet.asked == ["a", "b"]
-    assert [await fleet.ask() for _ in range(4)] == [*"cbcb"]
-    assert Counter(fleet.asked)["a"] == 1
+    """And the server that failed is left alone, but for probes."""
+    async with fleet_of("abc") as fleet:
+        fleet.behaviour["a"] = failing(error)
+        assert await fleet.ask() == "b"
+        assert fleet.asked == ["a", "b"]
+        assert [await fleet.ask() for _ in range(4)] == [*"cbcb"]
+        assert Counter(fleet.asked)["a"] == 1
+
+
+@pytest.mark.parametrize("number", [502, 503, 504])
+async def test_a_server_that_says_not_now_is_left_alone(number: int) -> None:
+    async with fleet_of("ab") as fleet:
+        fleet.behaviour["a"] = status(number)
+        assert [await fleet.ask() for _ in range(3)] == [*"bbb"]
+        assert fleet.asked == [*"abbb"]
 
 
 async def test_each_server_is_asked_once_and_those_that_are_away_last() -> None:
-    fleet = Fleet("abc")
-    fleet.behaviour = {name: failing(httpx.ConnectError) for name in "abc"}
-    for _ in range(3):
+    async with fleet_of("abc") as fleet:
+        fleet.behaviour = {name: failing(httpx.ConnectError) for name in "abc"}
+        for _ in range(3):
+            fleet.asked.clear()
+            with pytest.raises(UnreachableError):
+                await fleet.ask()
+            assert sorted(fleet.asked) == [*"abc"]
+        del fleet.behaviour["c"]
+        await until(lambda: "c" in fleet.probed)
         fleet.asked.clear()
-        with pytest.raises(httpx.ConnectError):
+        fleet.behaviour["c"] = failing(httpx.ReadError)
+        with pytest.raises(UnreachableError):
             await fleet.ask()
+        assert fleet.asked[0] == "c"
         assert sorted(fleet.asked) == [*"abc"]
-    del fleet.behaviour["c"]
-    assert await fleet.ask() == "c"
-    fleet.asked.clear()
-    fleet.behaviour["c"] = failing(httpx.ReadError)
-    with pytest.raises(httpx.ConnectError):
-        await fleet.ask()
-    assert fleet.asked[0] == "c"
-    assert sorted(fleet.asked) == [*"abc"]
 
 
-@pytest.mark.parametrize("error", [httpx.ReadTimeout, httpx.WriteTimeout])
-async def test_a_request_that_had_its_time_is_not_made_again(error: type[httpx.TransportError]) -> None:
-    fleet = Fleet("ab")
-    fleet.behaviour["a"] = failing(error)
-    with pytest.raises(error):
-        await fleet.ask()
-    assert fleet.asked == ["a"]
-    assert await fleet.ask() == "b"
-    with pytest.raises(error):  # a server that is slow is not one that is away
-        await fleet.ask()
+async def test_nobody_waits_for_a_server_that_hangs_while_there_is_another() -> None:
+    """Not even when that one has just failed."""
+    async with fleet_of("ab") as fleet:
+        fleet.behaviour["a"] = failing(httpx.ReadTimeout)
+        assert await fleet.ask() == "b"
+        fleet.behaviour["b"] = failing(httpx.ReadError)
+        with pytest.raises(UnreachableError):
+            await fleet.ask()
+        assert fleet.asked == [*"abb"]
+        fleet.behaviour["b"] = failing(httpx.ReadTimeout)
+        with pytest.raises(UnreachableError):
+            await fleet.ask()
+        assert fleet.asked == [*"abbb"]
 
 
 @pytest.mark.parametrize(
@@ -148,67 +181,86 @@ async def test_a_request_that_had_its_time_is_not_made_again(error: type[httpx.T
 async def test_a_single_server_is_asked_again_if_the_connection_broke_off(
     error: type[httpx.TransportError], asked: int
 ) -> None:
-    fleet = Fleet("a")
-    fleet.behaviour["a"] = failing(error)
-    with pytest.raises(error):
-        await fleet.ask()
-    assert len(fleet.asked) == asked
+    async with fleet_of("a") as fleet:
+        fleet.behaviour["a"] = failing(error)
+        with pytest.raises(UnreachableError):
+            await fleet.ask()
+        assert len(fleet.asked) == asked
 
 
 async def test_a_single_server_that_broke_off_once_is_not_noticed() -> None:
-    fleet = Fleet("a")
+    async with fleet_of("a") as fleet:
 
-    def once(request: httpx.Request) -> httpx.Response:
+        def once(request: httpx.Request) -> httpx.Response:
+            del fleet.behaviour["a"]
+            raise httpx.ReadError("broken", request=request)
+
+        fleet.behaviour["a"] = once
+        assert [await fleet.ask(), await fleet.ask()] == ["a", "a"]
+        assert len(fleet.asked) == 3
+
+
+async def test_who_has_not_the_model_is_passed_over_and_not_set_aside() -> None:
+    """That nobody has it is only said if everybody says so."""
+    async with fleet_of("abc") as fleet:
+        fleet.behaviour = {"a": status(404), "b": failing(httpx.ConnectError)}
+        assert await fleet.ask() == "c"
+        fleet.behaviour["c"] = status(429)
+        for _ in range(3):
+            with pytest.raises(UnreachableError):
+                await fleet.ask()
+            assert sorted(fleet.asked[-3:]) == [*"abc"]
+            assert fleet.asked[-1] == "b"
+        fleet.behaviour["b"] = status(404)
+        with pytest.raises(ModelUnavailableError, match=r"is not loaded|is overloaded") as caught:
+            await fleet.ask()
+        assert not isinstance(caught.value, UnreachableError)
+        await until(lambda: bool(fleet.probed))
+        assert set(fleet.probed) == {"b"}
+
+
+async def test_users_are_no_probes() -> None:
+    """A server that is away is asked for its status again and again, and for nothing else until it is back."""
+    async with fleet_of("ab") as fleet:
+        fleet.behaviour["a"] = failing(httpx.ConnectError)
+        assert await fleet.ask() == "b"
+        await until(lambda: len(fleet.probed) >= 3)
+        assert [await fleet.ask() for _ in range(10)] == ["b"] * 10
+        assert fleet.asked.count("a") == 1
+        assert set(fleet.probed) == {"a"}
         del fleet.behaviour["a"]
-        raise httpx.ReadError("broken", request=request)
-
-    fleet.behaviour["a"] = once
-    assert [await fleet.ask(), await fleet.ask()] == ["a", "a"]
-    assert len(fleet.asked) == 3
-
-
-async def test_an_answer_that_does_not_satisfy_is_only_given_if_there_is_no_better_one() -> None:
-    fleet = Fleet("abc")
-    fleet.behaviour = {"a": status(404), "b": failing(httpx.ConnectError)}
-    assert await fleet.ask() == "c"
-    fleet.behaviour["c"] = status(503)
-    for _ in range(3):
-        assert await fleet.ask() in ("404 of a", "503 of c")
-        assert sorted(fleet.asked[-3:]) == [*"abc"]
-        assert fleet.asked[-1] == "b"
-    single = Fleet("a")
-    single.behaviour["a"] = status(404)
-    assert await single.ask() == "404 of a"
-    assert single.asked == ["a"]
+        probed = len(fleet.probed)
+        await until(lambda: len(fleet.probed) > probed)
+        assert sorted([await fleet.ask() for _ in range(4)]) == [*"aabb"]
+        await asyncio.sleep(0.5)
+        assert len(fleet.probed) == probed + 1, "one that is well is not probed"
 
 
-async def test_a_server_that_was_away_is_tried_by_one_request(monkeypatch: pytest.MonkeyPatch) -> None:
-    """While that one waits for it the others leave it out; when it answered, they no longer do."""
-    now = 100.0
-    monkeypatch.setattr(time, "monotonic", lambda: now)
-    fleet = Fleet("ab", aside_seconds=3)
-    fleet.behaviour["a"] = failing(httpx.ConnectError)
-    assert await fleet.ask() == "b"
-    now += 2.9
-    assert [await fleet.ask() for _ in range(3)] == [*"bbb"]
-    now += 0.2
-    assert await fleet.ask() == "b"
-    assert Counter(fleet.asked)["a"] == 2
-    assert [await fleet.ask() for _ in range(3)] == [*"bbb"]
-    assert Counter(fleet.asked)["a"] == 2
+async def test_a_server_whose_calls_are_given_up_is_looked_at() -> None:
+    """As at the deadline of a request; one that hangs then gets no more of them."""
+    async with fleet_of("ab") as fleet:
+        fleet.gates = {"a": asyncio.Event()}
+        first = await fleet.begin()
+        first.cancel()
+        await until(lambda: fleet.probed == ["a"])
+        await asyncio.sleep(PROBE_SECONDS + 0.5)
+        assert [await fleet.ask() for _ in range(4)] == [*"bbbb"]
 
-    now += 3.1
-    del fleet.behaviour["a"]
-    fleet.gates = {name: asyncio.Event() for name in "ab"}
-    fleet.asked.clear()
-    tasks = [await fleet.begin() for _ in range(4)]
-    assert fleet.asked == [*"abbb"]
-    fleet.gates["a"].set()
-    assert await tasks[0] == "a"
-    assert [await fleet.ask() for _ in range(3)] == [*"aaa"]
-    fleet.gates["b"].set()
-    assert await asyncio.gather(*tasks[1:]) == [*"bbb"]
-    assert sorted([await fleet.ask() for _ in range(4)]) == [*"aabb"]
+
+async def test_a_call_that_drips_takes_no_longer_than_one_that_is_silent() -> None:
+    """Each byte comes in time, the last one does not."""
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            yield b" "
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=drip()))
+    servers = Servers([httpx.AsyncClient(transport=transport, base_url="http://a", timeout=1)], call_seconds=0.3)
+    with pytest.raises(UnreachableError, match="did not answer in time"):
+        async with asyncio.timeout(2):
+            await ModelServer(servers).metadata("m")
+    await servers.close()
 
 
 def predicts(fake: FakeModelServer) -> int:
@@ -294,5 +346,5 @@ async def test_a_server_may_be_below_a_path(base_url: str) -> None:
 
     servers = Servers([httpx.AsyncClient(transport=httpx.MockTransport(note), base_url=base_url)])
     for _ in range(2):
-        await servers.request("GET", "/v1/models/emoji_decoder:predict", None, lambda _: True)
+        await next(servers.round()).ask("GET", "/v1/models/emoji_decoder:predict", None)
     assert seen == [f"{base_url.rstrip('/')}/v1/models/emoji_decoder:predict"] * 2

@@ -1,0 +1,1 @@
+"""Users draw while everything around them fails: python -m tests.chaos."""

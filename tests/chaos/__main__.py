@@ -1,0 +1,80 @@
+"""Eight users, two model servers and a proxy, while all that can fail does: python -m tests.chaos --seconds 300."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import shutil
+import sys
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from tests.chaos.faults import CALL_SECONDS, Faults
+from tests.chaos.report import Report
+from tests.chaos.stack import FAMILY, ModelServer, Proxy
+from tests.chaos.users import DEADLINE_SECONDS, User, pictures
+
+MODELS = Path(__file__).parents[2] / "serving_models"
+
+
+async def run(models: Path, seconds: float, users: int, seed: int) -> Report:
+    """Draw in calm, then under faults, over a copy of the model repository."""
+    with tempfile.TemporaryDirectory(prefix="easel-chaos-") as name:
+        folder = Path(name)
+        shutil.copytree(models / FAMILY, folder / FAMILY)
+        servers = [ModelServer(folder, folder / f"model_server_{name}.log") for name in "ab"]
+        try:
+            await asyncio.gather(*(server.start() for server in servers))
+            settings = {
+                "call_timeout_seconds": CALL_SECONDS,
+                "request_seconds": DEADLINE_SECONDS,
+                "shutdown_seconds": int(DEADLINE_SECONDS),
+            }
+            proxy = Proxy([server.url for server in servers], folder / "proxy.log", settings)
+            await proxy.start()
+            try:
+                return await _draw(servers, proxy, folder, seconds, users, seed)
+            finally:
+                await proxy.stop()
+        finally:
+            await asyncio.gather(*(server.stop() for server in servers))
+
+
+async def _draw(
+    servers: list[ModelServer], proxy: Proxy, folder: Path, seconds: float, users: int, seed: int
+) -> Report:
+    right: dict[tuple[str, str], list[bytes]] = {}
+    drawing = [User(proxy.url, number, seed, right) for number in range(users)]
+    for asked in pictures():
+        for way in ("get", "post", "events"):
+            status, answer, _ = await drawing[0].ask(way, asked)
+            assert status == 200, answer
+            right[way, asked["caption"]] = answer
+    faults = Faults(servers, proxy, folder, seed)
+    start, end = time.monotonic(), asyncio.Event()
+    async with asyncio.TaskGroup() as tasks:
+        for user in drawing:
+            tasks.create_task(user.draw_until(end, proxy.ended_at))
+        await faults.go_on_until(start + seconds)
+        end.set()
+    spoiled = {fault: sum(server.faults.done[fault] for server in servers) for fault in servers[0].faults.done}
+    return Report(seed, time.monotonic() - start, {**faults.done, **spoiled}, drawing, proxy.statuses, proxy.log())
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Print the table; exit status 1 if anybody lost anything."""
+    parser = argparse.ArgumentParser(prog="python -m tests.chaos", description=__doc__)
+    parser.add_argument("--seconds", type=float, default=300, help="how long (%(default)s)")
+    parser.add_argument("--users", type=int, default=8, help="who draw at once (%(default)s)")
+    parser.add_argument("--seed", type=int, default=1, help="of the faults and of what is drawn (%(default)s)")
+    parser.add_argument("--models", type=Path, default=MODELS, help="the model repository (%(default)s)")
+    options = parser.parse_args(arguments)
+    report = asyncio.run(run(options.models, options.seconds, options.users, options.seed))
+    print(report)
+    return 0 if report.is_good else 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,188 @@
+"""A request ends at its deadline, wherever it is, and says how far it got."""
+
+import asyncio
+import contextlib
+import time
+from collections.abc import AsyncIterator
+from typing import Any
+
+import httpx
+import pytest
+
+from proxy.app import create_app
+from proxy.course import Course
+from proxy.deadline import Deadline
+from proxy.errors import DeadlineExceededError
+from proxy.generation import Progress
+from proxy.settings import Settings
+from tests.proxy.event_stream import calls, slow, watch
+from tests.proxy.fake_model_server import FakeModelServer
+
+ASKED = {"caption": "red heart", "steps": 20, "seed": 1, "steps_per_call": 2}
+
+
+class Hanging:
+    """A model server whose denoising calls after the first `good` ones never end."""
+
+    def __init__(self, good: int = 10_000) -> None:
+        self.fake, self.good, self.begun = FakeModelServer(), good, 0
+        self.is_hanging = asyncio.Event()
+
+    async def __call__(self, request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("diffusion_model:predict"):
+            self.begun += 1
+            if self.begun > self.good:
+                self.is_hanging.set()
+                await asyncio.Event().wait()
+        status, body = self.fake.answer(request.method, request.url.path, request.content)
+        return httpx.Response(status, content=body)
+
+    @contextlib.asynccontextmanager
+    async def client(self, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_app(Settings(**settings), httpx.MockTransport(self))
+        transport = httpx.ASGITransport(app)
+        async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as c:
+            yield c
+
+
+async def test_a_call_ends_at_the_deadline() -> None:
+    hanging = Hanging(good=6)
+    async with hanging.client(request_seconds=0.7) as client:
+        start = time.monotonic()
+        answer = await client.get("/generate", params=ASKED)
+    assert 0.6 < time.monotonic() - start < 1.5
+    assert answer.status_code == 504
+    assert answer.json()["error"] == {
+        "type": "deadline_exceeded",
+        "message": "the request was not done within its 0.7 s; it ended after 12 of 20 steps",
+        "details": [{"seconds": 0.7, "reached": "after 12 of 20 steps"}],
+    }
+    assert hanging.begun == 7
+
+
+async def test_the_time_in_line_counts() -> None:
+    hanging = Hanging(good=0)
+    async with hanging.client(concurrent_requests=1, request_seconds=30) as client:
+        first = asyncio.create_task(client.get("/generate", params={**ASKED, "deadline_seconds": 1}))
+        await hanging.is_hanging.wait()
+        second = await client.get("/generate", params={**ASKED, "deadline_seconds": 0.3})
+        assert second.status_code == 504
+        assert "within its 0.3 s; it ended in line, at position 1" in second.json()["error"]["message"]
+        assert (await first).status_code == 504
+        hanging.good = 1000
+        assert (await client.get("/generate", params=ASKED)).status_code == 200, "its place in line is free"
+
+
+async def test_calls_that_fail_are_made_again_until_the_deadline_and_never_after_it(fake: FakeModelServer) -> None:
+    asked_at: list[float] = []
+
+    def away(_: str, path: str) -> tuple[int, bytes] | None:
+        if not path.endswith("decoder:predict"):
+            return None
+        asked_at.append(time.monotonic())
+        return 503, b"{}"
+
+    fake.override = away
+    app = create_app(Settings(), fake.transport())
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as client:
+        start = time.monotonic()
+        answer = await client.get("/generate", params={**ASKED, "deadline_seconds": 1.5})
+        ended = time.monotonic()
+        await asyncio.sleep(2.5)
+    assert 1.4 < ended - start < 2.2
+    assert answer.status_code == 504
+    assert "after 20 of 20 steps" in answer.json()["error"]["message"]
+    assert len(asked_at) >= 3
+    assert max(asked_at) <= start + 1.6
+
+
+async def test_a_deadline_that_has_passed_is_noticed_before_a_call_is_sent() -> None:
+    """Also where nothing had to be waited for."""
+    deadline = Deadline.after(0.05)
+    deadline.check("so far")
+    time.sleep(0.06)  # noqa: ASYNC251 - the event loop is late
+    with pytest.raises(DeadlineExceededError, match=r"within its 0\.05 s; it ended so far"):
+        deadline.check("so far")
+
+
+async def test_no_call_begins_after_the_deadline() -> None:
+    """Neither the next one nor the same one again; the watcher is not even asked."""
+    told: list[object] = []
+
+    class Watcher:
+        most_steps_per_call = None
+
+        async def queued(self, position: int) -> None:
+            told.append(position)
+
+        async def progressed(self, progress: Progress) -> None:
+            told.append(progress)
+
+    deadline = Deadline.after(0.05)
+    course = Course(Watcher(), deadline)
+    await course.queued(1)
+    await course.progressed(Progress(3, 20))
+    time.sleep(0.06)  # noqa: ASYNC251 - the event loop is late
+    for go_on in (course.queued(1), course.progressed(Progress(6, 20)), course.stayed()):
+        with pytest.raises(DeadlineExceededError):
+            await go_on
+    assert told == [1, Progress(3, 20)]
+
+
+async def test_a_time_out_of_something_else_is_no_deadline() -> None:
+    with pytest.raises(TimeoutError, match="other"):
+        async with Deadline.after(10).kept(lambda: "so far"):
+            raise TimeoutError("other")
+
+
+async def test_more_than_the_settings_allow_is_cut_to_that() -> None:
+    async with Hanging(good=0).client(request_seconds=0.3) as client:
+        answer = await client.get("/generate", params={**ASKED, "deadline_seconds": 1000})
+    assert "within its 0.3 s" in answer.json()["error"]["message"]
+
+
+async def test_a_short_deadline_changes_nothing_in_the_picture_and_nothing_for_others() -> None:
+    """Nor does it set a server aside that is well."""
+    hanging = Hanging()
+    async with hanging.client() as client:
+        usual = await client.get("/generate", params=ASKED)
+        assert (await client.get("/generate", params={**ASKED, "deadline_seconds": 60})).content == usual.content
+        assert b"deadline" not in usual.content
+        hanging.begun, hanging.good = 0, 0
+        tasks = [client.get("/generate", params={**ASKED, "deadline_seconds": 0.1 * n}) for n in range(1, 6)]
+        assert {answer.status_code for answer in await asyncio.gather(*tasks)} == {504}
+        hanging.good = 1000
+        assert (await client.get("/generate", params=ASKED)).content == usual.content
+
+
+async def test_who_shares_a_call_does_not_share_its_deadline() -> None:
+    """Both ask for the context of one caption; the first one's time is over, the other gets its picture."""
+    fake, gate = FakeModelServer(), asyncio.Event()
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith("text_encoder:predict"):
+            await gate.wait()
+        status, body = fake.answer(request.method, request.url.path, request.content)
+        return httpx.Response(status, content=body)
+
+    app = create_app(Settings(), httpx.MockTransport(handle))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as client:
+        first = asyncio.create_task(client.get("/generate", params={**ASKED, "deadline_seconds": 0.3}))
+        await asyncio.sleep(0.1)
+        second = asyncio.create_task(client.get("/generate", params=ASKED))
+        assert (await first).status_code == 504
+        gate.set()
+        assert (await second).status_code == 200
+    assert sum(path.endswith("text_encoder:predict") for _, path, _ in fake.calls) == 2, "one of each caption"
+
+
+def test_who_watches_is_told(url: str, served: FakeModelServer) -> None:
+    slow(served, 0.3)
+    last = watch(url, steps=50, steps_per_call=1, deadline_seconds=1)[-1]
+    assert last.name == "error"
+    assert last.data["error"]["type"] == "deadline_exceeded"
+    made = calls(served, "diffusion_model")
+    time.sleep(1)
+    assert calls(served, "diffusion_model") == made < 6

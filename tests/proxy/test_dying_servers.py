@@ -1,0 +1,104 @@
+"""Model servers that are processes, and are killed or halted while pictures are drawn."""
+
+import contextlib
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.proxy.fake_model_server import FakeModelServer, running
+from tests.proxy.proxy_process import ROOT, free_port, running_proxy, wait_until_healthy
+
+CALL_SECONDS = 2
+SERVE = """
+import sys, time
+from tests.proxy.fake_model_server import FakeModelServer, serve
+fake = FakeModelServer()
+fake.override = lambda _, path: time.sleep(0.05) if path.endswith("diffusion_model:predict") else None
+serve(fake, int(sys.argv[1])).serve_forever()
+"""
+ASKED = {"caption": "red heart", "steps": 20, "steps_per_call": 1, "seed": 3}
+
+
+@contextlib.contextmanager
+def model_server(port: int = 0) -> Iterator[tuple[str, subprocess.Popen[str]]]:
+    port = port or free_port()
+    url = f"http://127.0.0.1:{port}"
+    with subprocess.Popen([sys.executable, "-c", SERVE, str(port)], cwd=ROOT, text=True) as process:
+        try:
+            wait_until_healthy(url, process, "/v1/models/emoji_decoder")
+            yield url, process
+        finally:
+            process.kill()
+
+
+def draw(url: str, **parameters: object) -> tuple[float, httpx.Response]:
+    """The seconds that it took, and the answer."""
+    start = time.monotonic()
+    answer = httpx.get(f"{url}/generate", params={**ASKED, **parameters}, timeout=60)
+    return time.monotonic() - start, answer
+
+
+@pytest.fixture(scope="module")
+def calm() -> bytes:
+    """The picture that no fault would have given."""
+    with running(FakeModelServer()) as server, running_proxy(server.url) as (url, _, _):
+        return draw(url)[1].content
+
+
+def test_a_halted_server_costs_those_under_way_one_time_out_and_those_that_come_later_nothing(calm: bytes) -> None:
+    """SIGSTOP: connections are still made, and nothing is answered. After SIGCONT it has its share again."""
+    with (
+        model_server() as (first, process),
+        model_server() as (second, _),
+        running_proxy(f"{first},{second}", call_timeout_seconds=CALL_SECONDS) as (url, _, log),
+        ThreadPoolExecutor(4) as pool,
+    ):
+        usual, _ = draw(url)
+        under_way = [pool.submit(draw, url) for _ in range(4)]
+        time.sleep(0.4)
+        process.send_signal(signal.SIGSTOP)
+        for seconds, answer in (each.result() for each in under_way):
+            assert answer.content == calm
+            assert seconds < 4 * usual + CALL_SECONDS + 1
+        for _ in range(3):
+            seconds, answer = draw(url)
+            assert answer.content == calm
+            assert seconds < usual + 1
+        process.send_signal(signal.SIGCONT)
+        time.sleep(3)
+        assert draw(url)[1].content == calm
+    assert 1 <= sum("TimeoutError" in line for line in log) <= 4
+
+
+def test_a_single_server_that_is_killed_and_comes_back_is_only_waited_for(calm: bytes) -> None:
+    port = free_port()
+    with model_server(port) as (first, process), running_proxy(first) as (url, _, log), ThreadPoolExecutor(2) as pool:
+        under_way = [pool.submit(draw, url) for _ in range(2)]
+        time.sleep(0.7)
+        process.kill()
+        process.wait()
+        time.sleep(1)
+        assert not any(each.done() for each in under_way)
+        with model_server(port):
+            assert [each.result()[1].content for each in under_way] == [calm, calm]
+    assert any("asked again" in line for line in log)
+
+
+def test_who_cannot_wait_is_told_how_far_it_got() -> None:
+    with model_server() as (first, process), running_proxy(first) as (url, _, _), ThreadPoolExecutor(1) as pool:
+        draw(url, steps=1)
+        under_way = pool.submit(draw, url, deadline_seconds=2)
+        time.sleep(0.5)
+        process.kill()
+        seconds, answer = under_way.result()
+    assert answer.status_code == 504
+    assert 1.9 < seconds < 3
+    reached = answer.json()["error"]["details"][0]["reached"]
+    assert reached.startswith("after ")
+    assert reached.endswith(" of 20 steps")

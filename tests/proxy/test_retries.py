@@ -1,0 +1,207 @@
+"""Calls that no server answered are made again, and those that nobody ever will answer are not."""
+
+import asyncio
+import time
+from collections import Counter
+from collections.abc import Callable
+
+import httpx
+import pytest
+
+from proxy.errors import (
+    AbandonedError,
+    BadModelAnswerError,
+    EaselError,
+    FamilyMisfitError,
+    ModelUnavailableError,
+    RefusedCallError,
+    UnreachableError,
+)
+from proxy.retries import LONGEST_PAUSE_SECONDS, Retries
+from tests.proxy.conftest import Connect
+from tests.proxy.fake_model_server import FakeModelServer
+
+QUICK = {"caption": "red heart", "steps": 4, "seed": 42, "steps_per_call": 1}
+NETWORKS = ("text_encoder", "diffusion_model", "decoder")
+
+
+async def no_check() -> None:
+    """Go on."""
+
+
+class Call:
+    """Raises the errors, one after the other, and then returns. times: when it was made."""
+
+    def __init__(self, *errors: EaselError) -> None:
+        self._errors, self.times = list(errors), list[float]()
+
+    async def __call__(self) -> str:
+        self.times.append(time.monotonic())
+        if self._errors:
+            raise self._errors.pop(0)
+        return "done"
+
+
+def bad(answers: int = 1) -> BadModelAnswerError:
+    error = BadModelAnswerError("m", "NaN")
+    error.answers = answers
+    return error
+
+
+async def test_an_unreachable_server_is_asked_until_it_answers() -> None:
+    """After pauses that grow and differ, so that not all who were cut off come back together."""
+    call = Call(*(UnreachableError("m", "away") for _ in range(6)))
+    assert await Retries(no_check)(call) == "done"
+    pauses = [later - sooner for sooner, later in zip(call.times, call.times[1:], strict=False)]
+    assert all(
+        0.05 <= pause <= min(0.1 * 2**number, LONGEST_PAUSE_SECONDS) + 0.1 for number, pause in enumerate(pauses)
+    )
+    assert len(pauses) == 6
+
+
+async def test_no_pause_is_longer_than_two_seconds(monkeypatch: pytest.MonkeyPatch) -> None:
+    slept: list[float] = []
+
+    async def sleep(seconds: float) -> None:
+        slept.append(seconds)
+
+    monkeypatch.setattr(asyncio, "sleep", sleep)
+    await Retries(no_check)(Call(*(UnreachableError("m", "away") for _ in range(200))))
+    assert 1 < max(slept) <= LONGEST_PAUSE_SECONDS
+    assert len(set(slept)) == len(slept) == 200
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        ModelUnavailableError("m", "is not loaded"),
+        RefusedCallError("m", "answered with status 400"),
+        FamilyMisfitError("f", "?"),
+        AbandonedError("left"),
+    ],
+)
+async def test_what_would_be_the_same_again_is_not_asked_again(error: EaselError) -> None:
+    call = Call(error)
+    with pytest.raises(type(error)):
+        await Retries(no_check)(call)
+    assert len(call.times) == 1
+
+
+@pytest.mark.parametrize(("answers", "calls"), [(1, 5), (2, 2), (3, 1), (5, 1)])
+async def test_there_are_at_most_five_bad_answers(answers: int, calls: int) -> None:
+    """Of all servers that a call goes to."""
+    call = Call(*(bad(answers) for _ in range(10)))
+    with pytest.raises(BadModelAnswerError):
+        await Retries(no_check, first_pause_seconds=0.001)(call)
+    assert len(call.times) == calls
+
+
+async def test_the_check_ends_it_before_the_next_call() -> None:
+    call = Call(*(UnreachableError("m", "away") for _ in range(10)))
+    checks = 0
+
+    async def check() -> None:
+        nonlocal checks
+        checks += 1
+        if checks == 3:
+            raise AbandonedError("left")
+
+    with pytest.raises(AbandonedError):
+        await Retries(check, first_pause_seconds=0.001)(call)
+    assert len(call.times) == 3
+
+
+def failing_once_each(fake: FakeModelServer, fail: Callable[[], tuple[int, bytes]]) -> Counter[str]:
+    """The first call of each network fails."""
+    seen: Counter[str] = Counter()
+
+    def override(_: str, path: str) -> tuple[int, bytes] | None:
+        if not path.endswith(":predict"):
+            return None
+        seen[path] += 1
+        return fail() if seen[path] == 1 else None
+
+    fake.override = override
+    return seen
+
+
+def broken() -> tuple[int, bytes]:
+    raise httpx.ReadError("broken")
+
+
+FAULTS: dict[str, Callable[[], tuple[int, bytes]]] = {
+    "reset": broken,
+    **{str(number): lambda number=number: (number, b"{}") for number in (502, 503, 504)},  # type: ignore[misc]
+    "not JSON": lambda: (200, b"<html>"),
+    "truncated": lambda: (200, b'{"outputs": [{"b64": "AAAA'),
+    "wrong length": lambda: (200, b'{"outputs": [{"b64": "AAAA"}]}'),
+}
+
+
+@pytest.mark.parametrize("fault", FAULTS)
+async def test_the_picture_is_the_one_that_no_fault_would_have_given(
+    connect: Connect, fake: FakeModelServer, fault: str
+) -> None:
+    """Byte for byte, with every network failing on its first call."""
+    async with connect() as client:
+        calm = (await client.get("/generate", params={**QUICK, "n": 2})).content
+    async with connect() as client:
+        seen = failing_once_each(fake, FAULTS[fault])
+        answer = await client.get("/generate", params={**QUICK, "n": 2})
+    assert answer.status_code == 200
+    assert answer.content == calm
+    assert len(seen) == len(NETWORKS)
+    assert min(seen.values()) > 1
+
+
+@pytest.mark.parametrize("number", [400, 404, 412, 429, 500])
+async def test_other_refusals_are_told_at_once(connect: Connect, fake: FakeModelServer, number: int) -> None:
+    async with connect() as client:
+        seen = failing_once_each(fake, lambda: (number, b"{}"))
+        answer = await client.get("/generate", params=QUICK)
+    assert answer.status_code == (503 if number in (404, 429) else 502)
+    assert max(seen.values()) == 1
+
+
+async def test_a_model_with_bad_weights_does_not_take_until_the_deadline(
+    connect: Connect, fake: FakeModelServer
+) -> None:
+    async with connect() as client:
+        fake.tamper = lambda name, raw: raw[:-4] + b"\0\0\xc0\x7f" if name == "emoji_diffusion_model" else raw
+        start = time.monotonic()
+        answer = await client.get("/generate", params=QUICK)
+    assert answer.status_code == 502
+    assert answer.json()["error"]["message"] == (
+        "model emoji_diffusion_model: denoise answered with values that are not finite"
+    )
+    assert time.monotonic() - start < 5
+    assert sum(path.endswith("diffusion_model:predict") for _, path, _ in fake.calls) == 5
+
+
+async def test_what_comes_before_a_request_is_accepted_fails_fast(
+    client: httpx.AsyncClient, fake: FakeModelServer
+) -> None:
+    """The servers are asked once for what they have; the answer says when to come again."""
+    fake.down = True
+    start = time.monotonic()
+    for path in ("/generate?caption=a", "/models", "/readyz"):
+        answer = await client.get(path)
+        assert answer.status_code == 503
+        assert int(answer.headers["Retry-After"]) > 0
+    assert time.monotonic() - start < 1
+
+
+async def test_a_call_that_took_too_long_is_made_again_with_fewer_steps(
+    connect: Connect, fake: FakeModelServer
+) -> None:
+    """A server that came back slower would otherwise never finish one."""
+    async with connect() as client:
+        asked = {"caption": "red heart", "steps": 12, "seed": 1}
+        calm = [(await client.get("/generate", params=asked)).content for _ in range(2)][1]
+        fake.calls.clear()
+        failing_once_each(fake, lambda: (504, b"{}"))
+        assert (await client.get("/generate", params=asked)).content == calm
+    denoised = [body["inputs"] for _, path, body in fake.calls if path.endswith("diffusion_model:predict")]
+    steps = [sum(any(row) for row in inputs["coefficients"][0]) for inputs in denoised]
+    assert steps[:2] == [12, 1]
+    assert sum(steps[1:]) == 12
