@@ -61,7 +61,7 @@ def unwatched() -> None:
         (metrics, name, _Nothing()) for name, value in vars(metrics).items() if isinstance(value, MetricWrapperBase)
     ]
     replaced += [(stages, "stage", _timed), (calls, "watched", _plain_call), (tracing, "described", _plain)]
-    replaced += [(metrics, "drawing", _plain), (metrics, "refusals", _plain)]
+    replaced += [(metrics, "drawing", _plain)]
     replaced += [(proxy.api.watching, "Watching", lambda application: application)]
     for module, name, value in replaced:
         setattr(module, name, value)

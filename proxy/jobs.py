@@ -6,6 +6,7 @@ import secrets
 import time
 from collections import deque
 from collections.abc import AsyncGenerator
+from contextlib import aclosing
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -115,6 +116,14 @@ class Job:
             self._watchers -= 1
             self._left_at = time.monotonic()
 
+    async def begun(self) -> None:
+        """Wait until it is in line or under way. Raises the EaselError of a request that cannot be drawn."""
+        async with aclosing(self.states()) as states:
+            async for _, state in states:
+                if isinstance(state, Failed):
+                    raise state.error
+                return
+
     async def queued(self, position: int, seconds_left: float | None) -> None:
         """Tell the watchers where the request is in line."""
         self._check()
@@ -181,8 +190,7 @@ class Jobs:
         return self._jobs.get(job_id)
 
     def start(self, order: Order, caller: str, preview_steps: int = 0) -> Job:
-        """Begin to draw; nobody has to wait for it. Raises QueueFullError, TooManyRequestsError."""
-        self._service.check(caller)
+        """Begin to draw; nobody has to wait for it."""
         job = Job(secrets.token_urlsafe(16), caller, preview_steps, self._left_seconds)
         self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job, order))

@@ -82,16 +82,9 @@ DRAWINGS.labels("drawn")
 @contextmanager
 def drawing() -> Iterator[None]:
     """Count how the drawing of an order inside the block ends."""
-    with refusals():
-        yield
-    DRAWINGS.labels("drawn").inc()
-
-
-@contextmanager
-def refusals() -> Iterator[None]:
-    """Count an order that meets an error inside the block."""
     try:
         yield
+        DRAWINGS.labels("drawn").inc()
     except EaselError as error:
         DRAWINGS.labels(error.kind).inc()
         raise

@@ -5,8 +5,8 @@ import math
 import statistics
 import time
 from collections import Counter, OrderedDict, deque
-from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import asynccontextmanager, contextmanager
 
 from proxy.errors import QueueFullError, TooManyRequestsError
 from proxy.stages import stage
@@ -23,7 +23,7 @@ What it raises takes the request out.
 
 
 class Queue:
-    """At most `at_once` requests hold a place, and `longest` wait for one; a free place goes to each caller in turn.
+    """At most `at_once` requests hold a place, and `longest` wait for one; callers get a free place in turn.
 
     per_caller: requests of one caller, waiting or not.
     """
@@ -33,7 +33,7 @@ class Queue:
         self._free = at_once
         self._lines: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._requests: Counter[str] = Counter()
-        self._held_seconds: deque[float] = deque(maxlen=_REMEMBERED)
+        self._seconds_each: deque[float] = deque(maxlen=_REMEMBERED)
 
     @property
     def waiting(self) -> int:
@@ -45,35 +45,39 @@ class Queue:
         """Requests that hold a place."""
         return self._at_once - self._free
 
-    def check(self, caller: str) -> None:
-        """Raise TooManyRequestsError or QueueFullError if another request of the caller would be refused now."""
+    @contextmanager
+    def admitted(self, caller: str) -> Iterator[None]:
+        """Count a request of the caller inside the block. Raises TooManyRequestsError, QueueFullError."""
         if self._requests[caller] >= self._per_caller:
             raise TooManyRequestsError(self._per_caller, self._retry_seconds(self._requests[caller]))
-        if self._free <= 0 and self.waiting >= self._longest:
+        if self._requests.total() >= self._at_once + self._longest:
             raise QueueFullError(self._longest, self._retry_seconds(self._longest))
+        self._requests[caller] += 1
+        try:
+            yield
+        finally:
+            self._requests -= Counter([caller])  # which also forgets a caller that has none left
 
     @asynccontextmanager
     async def place(self, caller: str, moved: Moved) -> AsyncIterator[None]:
-        """Hold a place inside the block, and wait for it before. Raises what `check` raises, and what `moved` does."""
-        self.check(caller)
-        self._requests[caller] += 1
+        """Hold a place inside the block, and wait for it before. Raises what `moved` raises."""
+        with stage("queue"):
+            await self._enter(caller, moved)
+        entered, beside = time.monotonic(), self.running
         try:
-            with stage("queue"):
-                await self._enter(caller, moved)
-            entered = time.monotonic()
-            try:
-                yield
-                self._held_seconds.append(time.monotonic() - entered)
-            finally:
-                self._leave()
+            yield
+            self._seconds_each.append((time.monotonic() - entered) / statistics.fmean([beside, self.running]))
         finally:
-            self._requests -= Counter([caller])  # and forget a caller that has none left
+            self._leave()
 
-    def seconds_left(self, position: int) -> float | None:
-        """Until a request at this position is done, if the others take as long as the last ones did."""
-        if not self._held_seconds:
+    def seconds_left(self, requests: int) -> float | None:
+        """Until the last of so many waiting requests is done, if each takes its share of time as the last ones did.
+
+        Those that were drawn beside others took longer, by as many as there were.
+        """
+        if not self._seconds_each:
             return None
-        return (position / self._at_once + 1) * statistics.fmean(self._held_seconds)
+        return (requests + self._at_once) * statistics.fmean(self._seconds_each)
 
     async def _enter(self, caller: str, moved: Moved) -> None:
         if self._free > 0:
@@ -83,8 +87,9 @@ class Queue:
         self._lines.setdefault(caller, deque()).append(turn)
         try:
             while not turn.done():
-                position = self._position(caller, turn)
-                await moved(position, self.seconds_left(position))
+                own = self._lines[caller].index(turn)
+                # Each caller who waits now may ask again, and so go first as often as this one has requests before.
+                await moved(self._position(caller, own), self.seconds_left((own + 1) * len(self._lines)))
                 await asyncio.wait([turn], timeout=_PATIENCE_SECONDS)
         except BaseException:
             if turn.done():
@@ -94,9 +99,8 @@ class Queue:
                 self._forget_if_empty(caller)
             raise
 
-    def _position(self, caller: str, turn: asyncio.Future[None]) -> int:
-        """Before it come those before it in its own line, and as many of each other line, one more if that is first."""
-        own = self._lines[caller].index(turn)
+    def _position(self, caller: str, own: int) -> int:
+        """Of a request with `own` before it in its line: of each other as many go first, or one more, if that is."""
         is_before, others = 1, 0
         for other, line in self._lines.items():
             if other == caller:

@@ -123,13 +123,12 @@ class Service:
     async def draw(self, order: Order, watcher: Watcher) -> Result:
         """Draw an order whose numbers are within bounds.
 
-        Raises InvalidParametersError, ModelServerError, FamilyMisfitError, DeadlineExceededError, and what `check` and
-        the watcher raise.
+        Raises QueueFullError, TooManyRequestsError, InvalidParametersError, ModelServerError, FamilyMisfitError,
+        DeadlineExceededError, and what the watcher raises.
         """
         deadline = Deadline.after(min(order.deadline_seconds or math.inf, self._request_seconds))
         course = Course(watcher, deadline)
-        with metrics.drawing():
-            self._queue.check(watcher.caller)
+        with metrics.drawing(), self._queue.admitted(watcher.caller):
             async with deadline.kept(course.reached):
                 result = await self._draw(order, watcher, course)
         metrics.PICTURES.labels(result.order.family).inc(len(result.pictures))
@@ -171,11 +170,6 @@ class Service:
             dict(family.versions),
             {**drawing.seconds, "total": time.perf_counter() - start},
         )
-
-    def check(self, caller: str) -> None:
-        """Raise QueueFullError or TooManyRequestsError if a request of the caller would be refused now."""
-        with metrics.refusals():
-            self._queue.check(caller)
 
     async def _generate(self, family: Family, size: Size, recipe: Recipe, pace: Pace, course: Course) -> Drawing:
         models = ServedModels(self._server, family, size, self._contexts)

@@ -21,7 +21,7 @@ from proxy.api.answers import Cancelled, Error, ProgressEvent, QueuedEvent, gene
 from proxy.api.callers import caller
 from proxy.api.dialects import Dialect, easel
 from proxy.api.parameters import Parameters, Whole, once
-from proxy.api.routes import Served, Worked
+from proxy.api.routes import Worked
 from proxy.errors import EaselError, UnknownJobError
 from proxy.jobs import Failed, Finished, Job, Progressed, Queued, State
 from proxy.pictures import Format, encode, grid
@@ -75,7 +75,6 @@ router = APIRouter(route_class=_Watched)
 async def _watched(
     request: Request,
     query: Annotated[WatchedParameters, Query()],
-    service: Served,
     jobs: Worked,
     last_event_id: Annotated[str | None, Header()] = None,
 ) -> tuple[Job, int]:
@@ -86,9 +85,9 @@ async def _watched(
     """
     once(request, query)
     if last_event_id is None:
-        order = query.order()
-        await service.choose(order)  # what there is not is told before anything begins
-        return jobs.start(order, caller(request), query.preview_steps), 0
+        started = jobs.start(query.order(), caller(request), query.preview_steps)
+        await started.begun()
+        return started, 0
     event = _EVENT_ID.fullmatch(last_event_id)
     job = jobs.find(event["job"]) if event else None
     if event is None or job is None or (job.is_over and int(event["number"]) >= job.number):

@@ -20,7 +20,7 @@ from proxy.api.parameters import Real, Text, Whole, allowed
 from proxy.api.present import Present
 from proxy.api.routes import Served, Worked
 from proxy.errors import EaselError, InvalidParametersError
-from proxy.jobs import Failed, Finished, Job, Progressed, Queued
+from proxy.jobs import Failed, Finished, Job, Progressed
 from proxy.pictures import Format, encode
 from proxy.service import Order, Result, parameters
 
@@ -141,7 +141,7 @@ async def post_images(request: Request, service: Served, jobs: Worked, body: Ima
     if body.stream:
         steps_per_partial = -(-wanted.steps // (body.partial_images + 1)) if body.partial_images else 0
         job = jobs.start(wanted, caller(request), steps_per_partial)
-        await _begin(job)
+        await job.begun()
         return StreamingResponse(_stream(job, body), media_type="text/event-stream")
     result = await service.draw(wanted, Present(request))
     files = await result.files()
@@ -181,16 +181,6 @@ def _image(base_url: str, body: ImageRequest, result: Result, i: int, file: byte
 
 def _size(result: Result) -> str:
     return f"{result.order.width}x{result.order.height}"
-
-
-async def _begin(job: Job) -> None:
-    """Wait until the job is in line or under way, so that a request that cannot be drawn is refused by its status."""
-    async with aclosing(job.states()) as states:
-        async for _, state in states:
-            if isinstance(state, Failed):
-                raise state.error
-            if state != Queued(0):
-                return
 
 
 async def _stream(job: Job, body: ImageRequest) -> AsyncIterator[bytes]:

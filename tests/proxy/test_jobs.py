@@ -82,9 +82,6 @@ async def test_a_mistake_of_the_proxy_ends_the_job_and_is_logged(caplog: pytest.
         def __init__(self) -> None:
             """Without anything to draw with."""
 
-        def check(self, caller: str) -> None:
-            """Refuse nobody."""
-
         async def draw(self, order: Order, watcher: object) -> Result:
             raise ZeroDivisionError("secret")
 

@@ -17,6 +17,7 @@ class Line:
         self.queue = queue
         self.begun: list[str] = []
         self.positions: dict[str, int] = {}
+        self.seconds_left: dict[str, float | None] = {}
         self._ends: dict[str, asyncio.Event] = {}
         self._tasks: dict[str, asyncio.Task[None]] = {}
 
@@ -28,12 +29,16 @@ class Line:
             await asyncio.sleep(0)
 
     async def _hold(self, name: str) -> None:
-        async def moved(position: int, _: float | None) -> None:
-            self.positions[name] = position
+        async def moved(position: int, seconds_left: float | None) -> None:
+            self.positions[name], self.seconds_left[name] = position, seconds_left
 
-        async with self.queue.place(name[0], moved):
-            self.begun.append(name)
-            await self._ends[name].wait()
+        with self.queue.admitted(name[0]):
+            async with self.queue.place(name[0], moved):
+                await self._stay(name)
+
+    async def _stay(self, name: str) -> None:
+        self.begun.append(name)
+        await self._ends[name].wait()
 
     async def end(self, name: str) -> None:
         """End a request that holds its place, and let the next begin."""
@@ -84,12 +89,9 @@ async def test_more_than_may_wait_are_refused() -> None:
     async with line(at_once=2, longest=1) as requests:
         await requests.ask("a1", "b1", "c1")
         with pytest.raises(QueueFullError, match="1 requests wait already"):
-            requests.queue.check("d")
-        with pytest.raises(QueueFullError):
-            async with requests.queue.place("d", _ignored):
-                pytest.fail("there is no place")
+            try_again(requests, "d")
         await requests.leave("c1")
-        requests.queue.check("d")
+        try_again(requests, "d")
         await requests.ask("d1")
         await requests.end("a1")
         assert requests.begun == ["a1", "b1", "d1"]
@@ -102,10 +104,10 @@ async def test_one_caller_may_have_so_many_under_way() -> None:
     async with line(per_caller=2) as requests:
         await requests.ask("a1", "a2")
         with pytest.raises(TooManyRequestsError, match="2 requests of this caller"):
-            requests.queue.check("a")
-        requests.queue.check("b")
+            try_again(requests, "a")
+        try_again(requests, "b")
         await requests.leave("a2")
-        requests.queue.check("a")
+        try_again(requests, "a")
         await requests.end("a1")
 
 
@@ -121,14 +123,34 @@ async def test_a_request_that_leaves_lets_the_others_move_up() -> None:
 
 
 async def test_the_promise_is_what_the_last_requests_took() -> None:
-    """Two at once: whoever is fourth in line has two rounds before its own."""
-    async with line(at_once=2) as requests:
+    """Whoever is fourth in line waits for the one that is drawn and three others; drawn two at once, half as long."""
+    async with line() as requests:
         assert requests.queue.seconds_left(1) is None
-        await requests.ask("a1", "a2")
-        await asyncio.sleep(0.1)
+        await requests.ask("a1")
+        await asyncio.sleep(0.2)
         await requests.end("a1")
-        await requests.end("a2")
-        assert requests.queue.seconds_left(4) == pytest.approx(3 * 0.11, abs=0.06)
+        assert requests.queue.seconds_left(4) == pytest.approx(5 * 0.2, abs=0.2)
+    async with line(at_once=2) as requests:
+        names = [f"a{number}" for number in range(8)]
+        await requests.ask(*names)
+        for first, second in zip(names[::2], names[1::2], strict=True):
+            await asyncio.sleep(0.2)
+            await requests.end(first)
+            await requests.end(second)
+        assert requests.queue.seconds_left(4) == pytest.approx(3 * 0.2, abs=0.2)
+
+
+async def test_the_promise_counts_on_callers_who_ask_again() -> None:
+    """The third of a caller's own goes after three of the other's, of which one is there."""
+    async with line() as requests:
+        await requests.ask("a0")
+        await asyncio.sleep(0.2)
+        await requests.ask("a1", "a2", "b1", "a3")
+        await requests.end("a0")
+        await asyncio.sleep(0.6)
+        left = requests.seconds_left
+        assert left["a3"] == pytest.approx(left["a2"] * 5 / 3, rel=0.01)
+        await requests.end_all()
 
 
 async def test_who_is_refused_is_told_when_to_come_back() -> None:
@@ -136,21 +158,23 @@ async def test_who_is_refused_is_told_when_to_come_back() -> None:
     async with line(longest=0, per_caller=1) as requests:
         await requests.ask("a1")
         with pytest.raises(QueueFullError) as full:
-            requests.queue.check("b")
+            try_again(requests, "b")
         with pytest.raises(TooManyRequestsError) as many:
-            requests.queue.check("a")
+            try_again(requests, "a")
         assert (full.value.retry_after_seconds, many.value.retry_after_seconds) == (1, 1)
         await asyncio.sleep(1.1)
         await requests.end("a1")
         await requests.ask("a2")
         with pytest.raises(QueueFullError) as full:
-            requests.queue.check("b")
+            try_again(requests, "b")
         assert full.value.retry_after_seconds == 2
         await requests.end("a2")
 
 
-async def _ignored(_: int, __: float | None) -> None:
-    """Wait on."""
+def try_again(requests: Line, caller: str) -> None:
+    """Be admitted, or refused, and leave."""
+    with requests.queue.admitted(caller):
+        pass
 
 
 async def _after(requests: Line, name: str) -> str:
