@@ -10,7 +10,7 @@ CAPTION ?= red heart
 OUTPUT ?= picture.png
 EXPORT_OPTIONS ?=
 PORT ?= 5000
-BENCHMARKS ?= overhead wire cold samplers users servers steady
+BENCHMARKS ?= overhead wire cold samplers users servers steady watching
 PEERS_OPTIONS ?=
 CHAOS_SECONDS ?= 300
 
@@ -74,7 +74,7 @@ bench-peers: $(VENV)/.development $(PEERS_VENV)/.installed ## Compare sd-v1 with
 train: $(VENV)/.development ## Train the emoji family's weights anew; resumes after an interruption
 	$(BIN)/python -m training
 
-NEEDS_PROMETHEUS := tests/model_server/test_prometheus.py
+NEEDS_PROMETHEUS := tests/model_server/test_prometheus.py tests/proxy/test_prometheus.py
 test: $(VENV)/.development ## Run the tests
 	$(BIN)/python -m pytest tests --ignore=tests/full --ignore=tests/docker --ignore=tests/page $(NEEDS_PROMETHEUS:%=--ignore=%) --cov --cov-report=term:skip-covered --cov-fail-under=95
 

@@ -148,9 +148,16 @@ def threads_per_operation(family: Path) -> int:
 
 @contextmanager
 def proxy_process(
-    model_server_urls: Sequence[str], family: str, port: int, environment: Mapping[str, str] | None = None
+    model_server_urls: Sequence[str],
+    family: str,
+    port: int,
+    environment: Mapping[str, str] | None = None,
+    command: Sequence[str] = ("proxy",),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run the proxy inside a `with` block; it may not be ready yet when the block begins."""
+    """Run the proxy inside a `with` block, or a `command` after `python -m` in its place.
+
+    It may not be ready yet when the block begins.
+    """
     settings = {
         "EASEL_MODEL_SERVER_URLS": ",".join(model_server_urls),
         "EASEL_FAMILIES": family,
@@ -159,7 +166,7 @@ def proxy_process(
         "EASEL_REQUEST_SECONDS": str(REQUEST_SECONDS),
         **(environment or {}),
     }
-    with _process("proxy", environment=settings) as process:
+    with _process(*command, environment=settings) as process:
         yield process
 
 

@@ -1,6 +1,7 @@
 """The ASGI application: reads and writes on the event loop, answers in a pool of threads."""
 
 import asyncio
+import re
 from collections.abc import Awaitable, Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -10,6 +11,8 @@ from model_server.rest import LARGEST_BODY_BYTES, Request, Response, RestApi
 Message = dict[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
+
+_HARMLESS = re.compile(rb"[A-Za-z0-9._-]{1,64}")
 
 
 class Application:
@@ -31,7 +34,7 @@ class Application:
         if len(body) > LARGEST_BODY_BYTES:
             response = self._api.too_large
         else:
-            response = await self._answer(Request(scope["method"], _target(scope), body, _is_gzip(scope)))
+            response = await self._answer(Request(scope["method"], _target(scope), body, _is_gzip(scope), _id(scope)))
         headers = [*response.headers, ("Content-Length", str(len(response.body)))]
         encoded = [(name.encode(), value.encode()) for name, value in headers]
         await send({"type": "http.response.start", "status": response.status, "headers": encoded})
@@ -68,3 +71,9 @@ def _target(scope: Message) -> str:
 def _is_gzip(scope: Message) -> bool:
     encodings = [value for name, value in scope["headers"] if name == b"content-encoding"]
     return b"gzip" in b"".join(encodings[:1])
+
+
+def _id(scope: Message) -> str:
+    """The client's X-Request-ID; nothing if it could do harm in a log."""
+    sent = next((value for name, value in scope["headers"] if name == b"x-request-id"), b"")
+    return sent.decode() if _HARMLESS.fullmatch(sent) else ""

@@ -29,12 +29,16 @@ LARGEST_BODY_BYTES = 100 * 1024 * 1024
 
 @dataclass(frozen=True)
 class Request:
-    """A request as it came: `target` is what stands after the method, `body` is packed or not as `is_gzip` says."""
+    """A request as it came: `target` is what stands after the method, `body` is packed or not as `is_gzip` says.
+
+    `id` is its client's, for the log.
+    """
 
     method: str
     target: str
     body: bytes = b""
     is_gzip: bool = False
+    id: str = ""
 
 
 @dataclass(frozen=True)
@@ -98,7 +102,7 @@ class RestApi:
         except ServingError as error:
             return self._failure(error, target.model)
         except Exception:
-            _log.exception("Answering %s %s failed", request.method, request.target)
+            _log.exception("Answering %s %s failed [%s]", request.method, request.target, request.id)
             return self._failure(InternalError("The request broke the server; its log says how"), target.model)
         return self._success(body, watch, target.model, target.verb if request.method == "POST" else "")
 

@@ -1,14 +1,18 @@
 """Runs the proxy: python -m proxy."""
 
 import contextlib
+import os
 import signal
 import sys
+from collections.abc import Iterator
+from tempfile import TemporaryDirectory
 from types import FrameType
 
 import uvicorn
 from pydantic import ValidationError
 from uvicorn.supervisors import Multiprocess
 
+from proxy import logs
 from proxy.settings import Settings
 
 
@@ -39,15 +43,26 @@ def main() -> int:
         workers=settings.workers,
         host=settings.host,
         port=settings.port,
+        log_config=logs.configuration(settings.log_format, settings.log_level),
         log_level=settings.log_level,
+        access_log=False,  # the proxy has its own, without what was asked for
         timeout_graceful_shutdown=settings.shutdown_seconds,
     )
     with contextlib.suppress(KeyboardInterrupt):
         if settings.workers > 1:
-            _Workers(config, [config.bind_socket()]).run()
+            with _counted_together():
+                _Workers(config, [config.bind_socket()]).run()
         else:
             uvicorn.Server(config).run()
     return 0
+
+
+@contextlib.contextmanager
+def _counted_together() -> Iterator[None]:
+    """Let workers add up what they count, in a folder that prometheus_client finds by the environment."""
+    with TemporaryDirectory(prefix="easel-metrics-") as folder:
+        os.environ["PROMETHEUS_MULTIPROC_DIR"] = folder
+        yield
 
 
 def _end(_: int, __: FrameType | None) -> None:

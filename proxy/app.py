@@ -1,17 +1,17 @@
 """Puts the proxy together: settings in, ASGI application out."""
 
-import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 from fastapi import FastAPI
 
-from proxy import tokenizer
-from proxy.api import automatic1111, description, events, failures, openai, pages, picture
+from proxy import pulse, tokenizer
+from proxy.api import automatic1111, description, events, failures, monitoring, openai, pages, picture
 from proxy.api.limits import BodyLimit
 from proxy.api.routes import router
 from proxy.api.stop import LastWord
+from proxy.api.watching import Watching
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.families import NETWORKS, model_name
@@ -21,6 +21,7 @@ from proxy.queue import Queue
 from proxy.servers import Servers
 from proxy.service import Service
 from proxy.settings import Settings
+from proxy.tracing import TELEMETRY
 from proxy.works import Works
 
 _CONNECTIONS = 100
@@ -28,10 +29,7 @@ _CONNECTIONS = 100
 
 def worker() -> FastAPI:
     """The application as each worker process makes it for itself, from the environment."""
-    settings = Settings()
-    logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
-    logging.getLogger("httpx").setLevel(logging.WARNING)
-    return create_app(settings)
+    return create_app(Settings())
 
 
 def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
@@ -48,16 +46,17 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
             )
             stack.push_async_callback(servers.close)
             server = ModelServer(servers)
+            queue = Queue(
+                settings.concurrent_requests,
+                longest=settings.queue_length,
+                per_caller=settings.requests_per_caller,
+            )
             app.state.service = Service(
                 server,
                 Catalogue(server, settings.families, tokenizer.LENGTH),
                 tokenizer.bundled(),
                 Contexts(settings.context_cache_bytes),
-                Queue(
-                    settings.concurrent_requests,
-                    longest=settings.queue_length,
-                    per_caller=settings.requests_per_caller,
-                ),
+                queue,
                 steps_per_call=settings.steps_per_call,
                 rows_per_call=settings.rows_per_call,
                 pixel_steps_per_request=settings.pixel_steps_per_request,
@@ -66,6 +65,8 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
             app.state.jobs = Jobs(app.state.service)
             stack.push_async_callback(app.state.jobs.close)
             app.state.works = Works()
+            if settings.metrics:
+                stack.enter_context(pulse.measured(queue, servers))
             yield
 
     app = FastAPI(
@@ -75,15 +76,20 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        telemetry=TELEMETRY,
     )
     app.include_router(router)
     for api in (events, openai, automatic1111, picture):
         app.include_router(api.router)
+    if settings.metrics:
+        app.include_router(monitoring.router)
     pages.install(app)
     app.add_middleware(BodyLimit)
     app.add_middleware(LastWord)
     failures.install(app)
     description.install(app)
+    # Around all of it: Starlette's own way to add a middleware leaves the answer to a mistake outside.
+    app.middleware_stack = Watching(app.build_middleware_stack())
     return app
 
 

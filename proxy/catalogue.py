@@ -27,6 +27,7 @@ class Catalogue:
         self._known: dict[str, Family] = {}
         self._checked: dict[str, float] = {}
         self._flights: Flights[str, Family] = Flights()
+        self._checks: Flights[tuple[str, ...], list[Family]] = Flights()
 
     async def family(self, name: str) -> Family:
         """The family as it is now, give or take `fresh_seconds`. Raises ModelServerError, FamilyMisfitError."""
@@ -49,7 +50,13 @@ class Catalogue:
             raise NotReadyError.because([exc]) from exc
 
     async def check_all(self) -> list[Family]:
-        """All families, after asking for each. Raises NotReadyError, naming every model that is missing."""
+        """All families, after asking for each; who asks while it is asked shares the answer.
+
+        Raises NotReadyError, naming every model that is missing.
+        """
+        return await self._checks.join(self.names, self._check_all)
+
+    async def _check_all(self) -> list[Family]:
         families, causes = await _gather([self.check(name) for name in self.names])
         if causes:
             raise NotReadyError.because(causes)

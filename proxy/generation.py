@@ -3,8 +3,7 @@
 import asyncio
 import math
 import time
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import partial
 from typing import Protocol, TypeAlias, TypeVar
@@ -15,6 +14,7 @@ from numpy.typing import NDArray
 from proxy.noise import initial_noise
 from proxy.pace import Pace
 from proxy.samplers import Table
+from proxy.stages import stage
 
 T = TypeVar("T")
 
@@ -127,7 +127,7 @@ async def generate(
     seconds: dict[str, float] = {}
     steps = len(recipe.table.timesteps)
     rounds = math.ceil(len(recipe.seeds) / rows_per_call)
-    with _timed(seconds, "text_encoder"):
+    with stage("text_encoder", seconds):
         await checkpoint(Progress(0, rounds * steps))
         # Each alone, so that a context does not depend on its company, and can be kept for other requests.
         context, unconditional = await again(
@@ -145,9 +145,9 @@ async def generate(
             await checkpoint(Progress(before + done, rounds * steps, preview))
 
         noise = await asyncio.to_thread(initial_noise, seeds, recipe.latent_shape)
-        with _timed(seconds, "diffusion_model"):
+        with stage("diffusion_model", seconds):
             latent = await denoise(models, noise, guidance, recipe.table, pace, report, again)
-        with _timed(seconds, "decoder"):
+        with stage("decoder", seconds):
             pictures.append(await again(partial(models.decode, latent)))
     # Most requests have all of their pictures in one array, megabytes that need no copy.
     together = pictures[0] if len(pictures) == 1 else await asyncio.to_thread(np.concatenate, pictures)
@@ -189,11 +189,3 @@ async def denoise(
         done += count
         await report(done, state)
     return state.latent
-
-
-@contextmanager
-def _timed(seconds: dict[str, float], stage: str) -> Iterator[None]:
-    """Add the seconds that the block takes to the stage's."""
-    start = time.perf_counter()
-    yield
-    seconds[stage] = seconds.get(stage, 0.0) + time.perf_counter() - start

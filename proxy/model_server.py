@@ -11,13 +11,14 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
-from proxy import wire
+from proxy import metrics, wire
 from proxy.contexts import Contexts
 from proxy.errors import BadModelAnswerError, ModelUnavailableError, RefusedCallError, UnreachableError
 from proxy.families import Family, Size
 from proxy.generation import Guidance, State
 from proxy.pace import MOST_STEPS_PER_CALL
 from proxy.servers import Server, Servers
+from proxy.tracing import described
 
 logger = logging.getLogger(__name__)
 
@@ -77,7 +78,8 @@ class ModelServer:
             server.breaker.answered_well()
             return value
 
-        return await self._anywhere(call)
+        with described(signature=signature):
+            return await self._anywhere(call)
 
     async def _look(self, model: str, path: str, read: Callable[[str, dict[str, Any]], T], server: Server) -> T:
         answer = await _exchange(server, "GET", model, path)
@@ -93,9 +95,10 @@ class ModelServer:
         """What the first server says that answers well; if none does, what is wrong, from bad to merely absent."""
         bad: list[BadModelAnswerError] = []
         away: list[ModelUnavailableError] = []
-        for server in self._servers.round():
+        for number, server in enumerate(self._servers.round(), 1):
             try:
-                return await attempt(server)
+                with described(attempt=number):
+                    return await attempt(server)
             except RefusedCallError:
                 raise
             except BadModelAnswerError as exc:
@@ -179,24 +182,29 @@ class ServedModels:
     ) -> State:
         """Run the k (up to 25) steps that timesteps (k,) and coefficients (k, 5) describe on every row of the state."""
         names = ["latent_bytes", "x0_bytes"]
-        return await self._server.predict(
-            self._family.diffusion_model,
-            self._size.signature("denoise"),
-            lambda: _denoise_inputs(state, guidance, timesteps, coefficients),
-            names,
-            lambda columns: State(*(wire.array(columns[name], np.float32, state.latent.shape) for name in names)),
-        )
+        rows, steps = len(state.latent), len(timesteps)
+        with described(rows=rows, steps=steps):
+            denoised = await self._server.predict(
+                self._family.diffusion_model,
+                self._size.signature("denoise"),
+                lambda: _denoise_inputs(state, guidance, timesteps, coefficients),
+                names,
+                lambda columns: State(*(wire.array(columns[name], np.float32, state.latent.shape) for name in names)),
+            )
+        metrics.STEPS.labels(self._family.name).inc(rows * steps)
+        return denoised
 
     async def decode(self, latent: NDArray[np.float32]) -> NDArray[np.uint8]:
         """Latent (batch, h, w, 4) to pictures (batch, H, W, 3)."""
         shape = (len(latent), self._size.height, self._size.width, 3)
-        return await self._server.predict(
-            self._family.decoder,
-            self._size.signature("decode"),
-            lambda: {"latent_bytes": _raw_rows(latent)},
-            ["image_bytes"],
-            lambda columns: _pictures(columns["image_bytes"], shape),
-        )
+        with described(rows=len(latent)):
+            return await self._server.predict(
+                self._family.decoder,
+                self._size.signature("decode"),
+                lambda: {"latent_bytes": _raw_rows(latent)},
+                ["image_bytes"],
+                lambda columns: _pictures(columns["image_bytes"], shape),
+            )
 
 
 def _denoise_inputs(

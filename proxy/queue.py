@@ -9,6 +9,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import asynccontextmanager, contextmanager
 
 from proxy.errors import QueueFullError, TooManyRequestsError
+from proxy.stages import stage
 
 _PATIENCE_SECONDS = 0.5
 _REMEMBERED = 32
@@ -60,7 +61,8 @@ class Queue:
     @asynccontextmanager
     async def place(self, caller: str, moved: Moved) -> AsyncIterator[None]:
         """Hold a place inside the block, and wait for it before. Raises what `moved` raises."""
-        await self._enter(caller, moved)
+        with stage("queue"):
+            await self._enter(caller, moved)
         entered, beside = time.monotonic(), self.running
         try:
             yield

@@ -8,6 +8,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_ran
 
 from proxy.errors import BadModelAnswerError, RefusedCallError, UnreachableError
 from proxy.model_server import MOST_BAD_ANSWERS
+from proxy.tracing import described
 
 _log = logging.getLogger(__name__)
 
@@ -42,8 +43,13 @@ class Retries:
                 return not isinstance(error, RefusedCallError) and bad_answers + error.answers <= MOST_BAD_ANSWERS
             return isinstance(error, UnreachableError)
 
+        round_ = 0
+
         async def attempt() -> T:
-            return await call()
+            nonlocal round_
+            round_ += 1
+            with described(round=round_):
+                return await call()
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(may_help), wait=self._wait, before=self._before, before_sleep=_tell, reraise=True

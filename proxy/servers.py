@@ -7,6 +7,7 @@ from collections.abc import Iterator, Sequence
 import httpx
 
 from proxy.breaker import Breaker, Health
+from proxy.calls import watched
 
 logger = logging.getLogger(__name__)
 
@@ -21,6 +22,7 @@ class Server:
     def __init__(self, client: httpx.AsyncClient, call_seconds: float | None, probe_path: str) -> None:
         """client: its base URL is the server's. call_seconds: for a call, from the connection to the last byte."""
         self._client, self._call_seconds, self._probe_path = client, call_seconds, probe_path
+        self.name = client.base_url.netloc.decode()
         self._urls: dict[str, httpx.URL] = {}
         self.breaker = Breaker(self._probe)
         self.in_flight = self.turn = 0
@@ -31,8 +33,12 @@ class Server:
         self.in_flight += 1
         self.broke_off = False
         try:
-            async with asyncio.timeout(self._call_seconds):
-                response = await self._client.request(method, self._url(path), content=content)
+            with watched(self.name, path) as call:
+                async with asyncio.timeout(self._call_seconds):
+                    response = await self._client.request(
+                        method, self._url(path), content=content, headers=call.headers
+                    )
+                call.status = response.status_code
         except (httpx.TransportError, TimeoutError) as exc:
             logger.warning("%s %s%s: %r", method, str(self._client.base_url).rstrip("/"), path, exc)
             self.breaker.failed(_health_after(exc))
@@ -93,6 +99,10 @@ class Servers:
             yield server
             if len(self._servers) == 1 and server.broke_off:
                 yield server
+
+    def __iter__(self) -> Iterator[Server]:
+        """All of them."""
+        return iter(self._servers)
 
     async def close(self) -> None:
         """End what goes on in the background."""

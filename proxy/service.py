@@ -11,6 +11,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 from numpy.typing import NDArray
 
+from proxy import metrics
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.course import Course, Watcher
@@ -25,6 +26,7 @@ from proxy.pictures import Format, encode, grid
 from proxy.queue import Queue
 from proxy.retries import Retries
 from proxy.samplers import SAMPLERS
+from proxy.stages import stage
 from proxy.tokenizer import Tokenizer
 
 # Parameters that change how the work is cut up, and nothing in the picture: files do not keep them.
@@ -77,13 +79,15 @@ class Result:
 
     async def grid_file(self) -> bytes:
         """All pictures in one file."""
-        return await asyncio.to_thread(lambda: encode(grid(self.pictures), self.order.format, self.record()))
+        with stage("file"):
+            return await asyncio.to_thread(lambda: encode(grid(self.pictures), self.order.format, self.record()))
 
     async def files(self) -> list[bytes]:
         """Each picture in a file of its own."""
-        return await asyncio.to_thread(
-            lambda: [encode(picture, self.order.format, self.record(i)) for i, picture in enumerate(self.pictures)]
-        )
+        with stage("file"):
+            return await asyncio.to_thread(
+                lambda: [encode(picture, self.order.format, self.record(i)) for i, picture in enumerate(self.pictures)]
+            )
 
 
 def parameters(order: Order) -> dict[str, str | int | float | None]:
@@ -125,9 +129,11 @@ class Service:
         """
         deadline = Deadline.after(min(order.deadline_seconds or math.inf, self._request_seconds))
         course = Course(watcher, deadline)
-        with self.queue.admitted(watcher.caller):
+        with metrics.drawing(), self.queue.admitted(watcher.caller):
             async with deadline.kept(course.reached):
-                return await self._draw(order, watcher, course)
+                result = await self._draw(order, watcher, course)
+        metrics.PICTURES.labels(result.order.family).inc(len(result.pictures))
+        return result
 
     async def _draw(self, order: Order, watcher: Watcher, course: Course) -> Result:
         start = time.perf_counter()

@@ -5,6 +5,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, AliasChoices, Field, HttpUrl, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from proxy.logs import Format
 from proxy.pace import MOST_STEPS_PER_CALL
 
 Url = Annotated[str, AfterValidator(lambda url: str(HttpUrl(url)).rstrip("/"))]
@@ -70,6 +71,12 @@ class Settings(BaseSettings):
 
     log_level: Literal["critical", "error", "warning", "info", "debug"] = "info"
     """What is logged."""
+
+    log_format: Format = "text"
+    """How it is logged: text for people, json for programs."""
+
+    metrics: bool = True
+    """Whether GET /metrics shows what the proxy counts."""
 
     @field_validator("model_server_urls", "families", mode="before")
     @classmethod

@@ -22,7 +22,7 @@ from proxy.api.description import BUG, DRAWING, NOT_READY, Responses, large, res
 from proxy.api.dialects import EASEL
 from proxy.api.parameters import Parameters, allowed, described, once
 from proxy.api.present import Present
-from proxy.errors import InvalidParametersError
+from proxy.errors import InvalidParametersError, NotReadyError
 from proxy.families import NETWORKS, Family, model_name
 from proxy.jobs import Jobs
 from proxy.pictures import Format
@@ -32,6 +32,8 @@ from proxy.tokenizer import CONTENT_LENGTH
 
 # Servers and proxies on the way refuse a head of more than a few kilobytes; the JSON answer has the whole text.
 _HEADER_CHARACTERS = 200
+# Whoever asks wants to know it now, and is often given 5 s.
+_READY_SECONDS = 3
 _PICTURE: Responses = {
     200: {"content": {form.media_type: {} for form in Format}, "description": "The picture, or a grid of n"}
 }
@@ -103,7 +105,11 @@ async def get_healthz() -> State:
 @router.get("/readyz", responses=responses(EASEL, NOT_READY))
 async def get_readyz(service: Served) -> State:
     """Whether every model of every family answers; if not, which ones do not."""
-    await service.catalogue.check_all()
+    try:
+        async with asyncio.timeout(_READY_SECONDS):
+            await service.catalogue.check_all()
+    except TimeoutError as exc:
+        raise NotReadyError(f"the model server did not answer within {_READY_SECONDS} s") from exc
     return State(status="ready")
 
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from benchmarks import overhead, servers, stand_in, wire
+from benchmarks import overhead, servers, stand_in, watching, wire
 from local.stack import StackError, running_stack
 
 
@@ -52,6 +52,16 @@ def test_servers_runs(models: Path, tmp_path: Path) -> None:
     rows = _rows(tmp_path / "servers.json")
     assert list(rows) == ["throughput of two servers ÷ of one", "pictures a second, one", "pictures a second, two"]
     assert all(row["median"] > 0 for row in rows.values())
+
+
+def test_watching_runs(models: Path, tmp_path: Path) -> None:
+    """All three proxies draw, and a span that nobody collects is over in microseconds."""
+    few = ["--steps", "2", "--rounds", "2", "--warm", "1"]
+    watching.main(["--models", str(models), "--family", stand_in.FAMILY, *few, "--results", str(tmp_path)])
+    rows = _rows(tmp_path / "watching.json")
+    assert rows["watched ÷ unwatched"]["target"] == "≤ 1.01"
+    assert all(rows[way]["median"] > 0 for way in ("watched", "unwatched", "traced"))
+    assert 0 < rows["a span without the SDK"]["median"] < 1000
 
 
 def test_flags_reach_the_model_server(models: Path) -> None:

@@ -18,7 +18,7 @@ from tests.model_server.server_process import ServerProcess, free_port
 SCRAPING = """
 global: {{ scrape_interval: 1s, scrape_timeout: 1s }}
 scrape_configs:
-  - job_name: model_server
+  - job_name: watched
     metrics_path: {path}
     static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
 """
@@ -39,11 +39,11 @@ def program(name: str) -> str:
 class Prometheus:
     """A Prometheus that scrapes one server, with its data in a folder of the test; as a context, ready for queries."""
 
-    def __init__(self, folder: Path, target: int) -> None:
+    def __init__(self, folder: Path, target: int, path: str = PATH) -> None:
         address = f"127.0.0.1:{free_port()}"
         self._client = httpx.Client(base_url=f"http://{address}", timeout=30)
         self._log = folder / "log"
-        (folder / "prometheus.yml").write_text(SCRAPING.format(path=PATH, port=target))
+        (folder / "prometheus.yml").write_text(SCRAPING.format(path=path, port=target))
         command = [program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--web.listen-address={address}"]
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(

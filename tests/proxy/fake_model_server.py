@@ -54,6 +54,7 @@ class FakeModelServer:
 
     models: signatures by model name. versions: what status and metadata say. down: refuses connections.
     tamper: applied to every raw output's bytes, with the model's name. calls: every request, in order.
+    heads: what headers came with each, names in lower case.
     """
 
     def __init__(self, family: str = "emoji", sizes: tuple[tuple[int, int], ...] = ((PIXELS, PIXELS),)) -> None:
@@ -65,11 +66,13 @@ class FakeModelServer:
         self.tamper: Callable[[str, bytes], bytes] = lambda _, raw: raw
         self.override: Callable[[str, str], tuple[int, bytes] | None] = lambda _method, _path: None
         self.calls: list[tuple[str, str, Any]] = []
+        self.heads: list[dict[str, str]] = []
 
     def transport(self) -> httpx.MockTransport:
         def handle(request: httpx.Request) -> httpx.Response:
             if self.down:
                 raise httpx.ConnectError("connection refused", request=request)
+            self.heads.append(dict(request.headers))
             status, body = self.answer(request.method, request.url.path, request.content)
             return httpx.Response(status, content=body, headers={"Content-Type": "application/json"})
 
@@ -259,6 +262,7 @@ def serve(fake: FakeModelServer, port: int = 0) -> Server:
 
         def _answer(self) -> None:
             body = self.rfile.read(int(self.headers.get("Content-Length", 0)))
+            fake.heads.append({name.lower(): value for name, value in self.headers.items()})
             status, answer = fake.answer(self.command, self.path, body)
             self.send_response(status)
             self.send_header("Content-Type", "application/json")

@@ -35,6 +35,8 @@ WRONG_IN_BOTH = [
     ("format", "gif", "one of png, jpeg, webp"),
     ("steps_per_call", 0, "a whole number from 1 to 25"),
     ("steps_per_call", 26, "a whole number from 1 to 25"),
+    ("deadline_seconds", 0, "a number above 0"),
+    ("deadline_seconds", -1, "a number above 0"),
     ("width", 0, "a size that GET /models lists"),
     ("width", 33, "a size of family emoji: 64x64, 32x64"),
     ("height", 8, "a size of family emoji: 64x64, 32x64"),

@@ -211,3 +211,8 @@ def shown(url: str, *arguments: str, when: Mapping[bytes, Callable[[], None]] = 
     assert process.wait(START_SECONDS) == 0
     assert acts == {}
     return written.decode().split("\r")[1:]
+
+
+def test_a_deadline_arrives(url: str, folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["a", "--url", url, "--deadline-seconds", "0.0001"]) == 1
+    assert "was not done within its 0.0001 s" in capsys.readouterr().err

@@ -10,8 +10,10 @@ import httpx
 import pytest
 
 from proxy.app import create_app
+from proxy.course import Course
 from proxy.deadline import Deadline
 from proxy.errors import DeadlineExceededError
+from proxy.generation import Progress
 from proxy.settings import Settings
 from tests.proxy.event_stream import calls, slow, watch
 from tests.proxy.fake_model_server import FakeModelServer
@@ -102,6 +104,30 @@ async def test_a_deadline_that_has_passed_is_noticed_before_a_call_is_sent() -> 
     time.sleep(0.06)  # noqa: ASYNC251 - the event loop is late
     with pytest.raises(DeadlineExceededError, match=r"within its 0\.05 s; it ended so far"):
         deadline.check("so far")
+
+
+async def test_no_call_begins_after_the_deadline() -> None:
+    """Neither the next one nor the same one again; the watcher is not even asked."""
+    told: list[object] = []
+
+    class Watcher:
+        most_steps_per_call = None
+
+        async def queued(self, position: int) -> None:
+            told.append(position)
+
+        async def progressed(self, progress: Progress) -> None:
+            told.append(progress)
+
+    deadline = Deadline.after(0.05)
+    course = Course(Watcher(), deadline)
+    await course.queued(1)
+    await course.progressed(Progress(3, 20))
+    time.sleep(0.06)  # noqa: ASYNC251 - the event loop is late
+    for go_on in (course.queued(1), course.progressed(Progress(6, 20)), course.stayed()):
+        with pytest.raises(DeadlineExceededError):
+            await go_on
+    assert told == [1, Progress(3, 20)]
 
 
 async def test_a_time_out_of_something_else_is_no_deadline() -> None:

@@ -13,7 +13,7 @@ import pytest
 from proxy.app import create_app
 from proxy.errors import ModelUnavailableError, UnreachableError
 from proxy.model_server import ModelServer
-from proxy.servers import Servers
+from proxy.servers import PROBE_SECONDS, Servers
 from proxy.settings import Settings
 from tests.proxy.fake_model_server import FakeModelServer, Server, running
 
@@ -234,6 +234,33 @@ async def test_users_are_no_probes() -> None:
         assert sorted([await fleet.ask() for _ in range(4)]) == [*"aabb"]
         await asyncio.sleep(0.5)
         assert len(fleet.probed) == probed + 1, "one that is well is not probed"
+
+
+async def test_a_server_whose_calls_are_given_up_is_looked_at() -> None:
+    """As at the deadline of a request; one that hangs then gets no more of them."""
+    async with fleet_of("ab") as fleet:
+        fleet.gates = {"a": asyncio.Event()}
+        first = await fleet.begin()
+        first.cancel()
+        await until(lambda: fleet.probed == ["a"])
+        await asyncio.sleep(PROBE_SECONDS + 0.5)
+        assert [await fleet.ask() for _ in range(4)] == [*"bbbb"]
+
+
+async def test_a_call_that_drips_takes_no_longer_than_one_that_is_silent() -> None:
+    """Each byte comes in time, the last one does not."""
+
+    async def drip() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            await asyncio.sleep(0.05)
+            yield b" "
+
+    transport = httpx.MockTransport(lambda _: httpx.Response(200, content=drip()))
+    servers = Servers([httpx.AsyncClient(transport=transport, base_url="http://a", timeout=1)], call_seconds=0.3)
+    with pytest.raises(UnreachableError, match="did not answer in time"):
+        async with asyncio.timeout(2):
+            await ModelServer(servers).metadata("m")
+    await servers.close()
 
 
 def predicts(fake: FakeModelServer) -> int:

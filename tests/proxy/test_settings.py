@@ -60,6 +60,8 @@ def test_one_server_may_go_by_the_older_name(monkeypatch: pytest.MonkeyPatch) ->
         ("EASEL_CONTEXT_CACHE_BYTES", "-1"),
         ("EASEL_CALL_TIMEOUT_SECONDS", "0"),
         ("EASEL_CALL_TIMEOUT_SECONDS", "inf"),
+        ("EASEL_REQUEST_SECONDS", "0"),
+        ("EASEL_SHUTDOWN_SECONDS", "-1"),
         ("EASEL_LOG_LEVEL", "loud"),
     ],
 )
