@@ -1,10 +1,12 @@
 """Runs the proxy: python -m proxy."""
 
 import sys
+from functools import partial
 
 import uvicorn
 from pydantic import ValidationError
 
+from proxy.arrival import LARGEST_HEAD_BYTES, PatientProtocol
 from proxy.settings import Settings
 
 _GRACE_SECONDS = 5
@@ -27,6 +29,13 @@ def main() -> int:
         port=settings.port,
         log_level=settings.log_level,
         timeout_graceful_shutdown=_GRACE_SECONDS,
+        http=partial(PatientProtocol, read_seconds=settings.read_seconds),  # type: ignore[arg-type]
+        ws="none",
+        h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
+        # uvicorn by itself believes whatever this machine sends.
+        proxy_headers=bool(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),
+        server_header=False,
     )
     return 0
 

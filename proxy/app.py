@@ -6,14 +6,19 @@ from contextlib import AsyncExitStack, asynccontextmanager
 
 import httpx
 from fastapi import FastAPI
+from starlette.middleware.cors import CORSMiddleware
+from starlette.types import ASGIApp
 
 from proxy import tokenizer
 from proxy.api import automatic1111, events, failures, openai, pages, picture
+from proxy.api.door import Door
+from proxy.api.headers import SecurityHeaders
 from proxy.api.limits import BodyLimit
 from proxy.api.routes import router
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.jobs import Jobs
+from proxy.keyring import Keyring
 from proxy.model_server import ModelServer
 from proxy.queue import Queue
 from proxy.servers import Servers
@@ -22,6 +27,24 @@ from proxy.settings import Settings
 from proxy.works import Works
 
 _CONNECTIONS = 100
+_CORS_HEADERS = ["Authorization", "Content-Type", "Last-Event-ID"]
+_CORS_ANSWERS = [
+    "Easel-Seed",
+    "Easel-Dropped-Caption",
+    "Easel-Dropped-Negative-Caption",
+    "Retry-After",
+    "Server-Timing",
+]
+
+_log = logging.getLogger(__name__)
+
+
+class Application(FastAPI):
+    """FastAPI, with headers also on what its outermost handler answers."""
+
+    def build_middleware_stack(self) -> ASGIApp:
+        """As it is, inside of SecurityHeaders."""
+        return SecurityHeaders(super().build_middleware_stack())
 
 
 def worker() -> FastAPI:
@@ -29,11 +52,22 @@ def worker() -> FastAPI:
     settings = Settings()
     logging.basicConfig(level=settings.log_level.upper(), format="%(levelname)s %(name)s: %(message)s")
     logging.getLogger("httpx").setLevel(logging.WARNING)
+    _tell_who_may_draw(settings)
     return create_app(settings)
+
+
+def _tell_who_may_draw(settings: Settings) -> None:
+    if settings.api_keys_file is not None:
+        _log.info("Who has a key of %s may draw.", settings.api_keys_file)
+    elif settings.is_local:
+        _log.info("There are no API keys (EASEL_API_KEYS_FILE): only this machine, by %s, may draw.", settings.host)
+    else:
+        _log.warning("There are no API keys (EASEL_API_KEYS_FILE): everybody who reaches %s may draw.", settings.host)
 
 
 def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
     """The application; it reaches the model servers through `transport`, by default the network."""
+    keyring = Keyring(settings.api_keys_file) if settings.api_keys_file else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -49,6 +83,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
                     settings.concurrent_requests,
                     longest=settings.queue_length,
                     per_caller=settings.requests_per_caller,
+                    own_limit=keyring.concurrent_requests if keyring else lambda _caller: None,
                 ),
                 steps_per_call=settings.steps_per_call,
                 rows_per_call=settings.rows_per_call,
@@ -59,14 +94,33 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
             app.state.works = Works()
             yield
 
-    app = FastAPI(
-        title="Easel", summary="A caption becomes a picture.", lifespan=lifespan, docs_url=None, redoc_url=None
+    app = Application(
+        title="Easel",
+        summary="A caption becomes a picture.",
+        lifespan=lifespan,
+        docs_url=None,
+        redoc_url=None,
+        openapi_url="/openapi.json" if settings.docs else None,
     )
     app.include_router(router)
     for api in (events, openai, automatic1111, picture):
         app.include_router(api.router)
-    pages.install(app)
+    pages.install(app, docs=settings.docs)
     app.add_middleware(BodyLimit)
+    app.add_middleware(
+        Door,
+        keyring=keyring,
+        keys_in_query=settings.api_keys_in_query,
+        requests_per_address=settings.requests_per_minute_per_address,
+    )
+    if settings.cors_origins:  # outside of the door, because browsers ask for leave without a key
+        app.add_middleware(
+            CORSMiddleware,
+            allow_origins=settings.cors_origins,
+            allow_methods=["GET", "POST"],
+            allow_headers=_CORS_HEADERS,
+            expose_headers=_CORS_ANSWERS,
+        )
     failures.install(app)
     return app
 

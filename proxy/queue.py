@@ -24,11 +24,19 @@ What it raises takes the request out.
 class Queue:
     """At most `at_once` requests hold a place, and `longest` wait for one; a free place goes to each caller in turn.
 
-    per_caller: requests of one caller, waiting or not.
+    per_caller: requests of one caller, waiting or not; own_limit: what a caller has instead, if it has one.
     """
 
-    def __init__(self, at_once: int, *, longest: int, per_caller: int) -> None:
+    def __init__(
+        self,
+        at_once: int,
+        *,
+        longest: int,
+        per_caller: int,
+        own_limit: Callable[[str], int | None] = lambda _caller: None,
+    ) -> None:
         self._at_once, self._longest, self._per_caller = at_once, longest, per_caller
+        self._own_limit = own_limit
         self._free = at_once
         self._lines: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._requests: Counter[str] = Counter()
@@ -46,8 +54,9 @@ class Queue:
 
     def check(self, caller: str) -> None:
         """Raise TooManyRequestsError or QueueFullError if another request of the caller would be refused now."""
-        if self._requests[caller] >= self._per_caller:
-            raise TooManyRequestsError(self._per_caller, self._retry_seconds(self._requests[caller]))
+        allowed = self._own_limit(caller) or self._per_caller
+        if self._requests[caller] >= allowed:
+            raise TooManyRequestsError(allowed, self._retry_seconds(self._requests[caller]))
         if self._free <= 0 and self.waiting >= self._longest:
             raise QueueFullError(self._longest, self._retry_seconds(self._longest))
 

@@ -18,7 +18,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from proxy.api.answers import Cancelled, Error, ProgressEvent, QueuedEvent, generated
-from proxy.api.callers import caller
+from proxy.api.callers import caller, owns
 from proxy.api.dialects import Dialect, easel
 from proxy.api.parameters import Parameters, Whole, once
 from proxy.api.routes import Served, Worked
@@ -91,7 +91,7 @@ async def _watched(
         return jobs.start(order, caller(request), query.preview_steps), 0
     event = _EVENT_ID.fullmatch(last_event_id)
     job = jobs.find(event["job"]) if event else None
-    if event is None or job is None or (job.is_over and int(event["number"]) >= job.number):
+    if event is None or job is None or not owns(request, job) or (job.is_over and int(event["number"]) >= job.number):
         raise HTTPException(_NO_CONTENT)
     return job, int(event["number"])
 
@@ -115,10 +115,12 @@ async def get_events(watched: Annotated[tuple[Job, int], Depends(_watched)]) -> 
 
 
 @router.get("/generate/cancel", responses={404: {"model": Error, "description": "There is no such job"}})
-async def get_cancel(jobs: Worked, job: Annotated[str, Query(description="as in the events' `job`")] = "") -> Cancelled:
+async def get_cancel(
+    request: Request, jobs: Worked, job: Annotated[str, Query(description="as in the events' `job`")] = ""
+) -> Cancelled:
     """End a job before its next call of a network. By GET, because some notebooks' port proxies pass nothing else."""
     found = jobs.find(job)
-    if found is None:
+    if found is None or not owns(request, found):
         raise UnknownJobError(job)
     found.cancel()
     return Cancelled(job=job)
