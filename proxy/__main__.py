@@ -6,7 +6,7 @@ from functools import partial
 import uvicorn
 from pydantic import ValidationError
 
-from proxy.arrival import LARGEST_HEAD_BYTES, PatientProtocol
+from proxy.api.arrival import LARGEST_HEAD_BYTES, PatientProtocol
 from proxy.settings import Settings
 
 _GRACE_SECONDS = 5

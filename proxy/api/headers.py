@@ -6,7 +6,8 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 _ALWAYS = {"X-Content-Type-Options": "nosniff", "Referrer-Policy": "no-referrer"}
 # An answer that is opened by itself loads and runs nothing, and no site may frame it. Pages have a policy of their own.
 # (Browsers show a picture by a page with styles in it.)
-_NO_PAGE = {
+NO_PAGE = {
+    **_ALWAYS,
     "Content-Security-Policy": "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'",
     "X-Frame-Options": "DENY",
 }
@@ -24,7 +25,7 @@ class SecurityHeaders:
         async def send_with_headers(message: Message) -> None:
             if message["type"] == "http.response.start":
                 headers = MutableHeaders(scope=message)
-                for name, value in (_ALWAYS if "Content-Security-Policy" in headers else _ALWAYS | _NO_PAGE).items():
+                for name, value in (_ALWAYS if "Content-Security-Policy" in headers else NO_PAGE).items():
                     headers.setdefault(name, value)
             await send(message)
 

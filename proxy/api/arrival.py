@@ -9,13 +9,12 @@ from typing import Any
 import h11
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
+from proxy.api.headers import NO_PAGE
 from proxy.errors import EaselError
 
 # Two captions of the longest, percent-encoded, take 45 kB.
 LARGEST_HEAD_BYTES = 1 << 16
 _BYTES_PER_SECOND = 10_000
-# h11 looks at the length of a head only when it has read some, and finds it incomplete.
-_PART_BYTES = 1 << 14
 
 
 class PatientProtocol(H11Protocol):
@@ -46,9 +45,11 @@ class PatientProtocol(H11Protocol):
     def data_received(self, data: bytes) -> None:
         """Read a part of a request, and see whether there is more of it to come."""
         self._received += len(data)
-        for start in range(0, len(data), _PART_BYTES):
-            if not self.transport.is_closing():
-                super().data_received(data[start : start + _PART_BYTES])
+        # h11 finds a head too long only while it is not complete: what is beyond the limit comes after that.
+        first = LARGEST_HEAD_BYTES + 1 - len(self.conn.trailing_data[0]) if self.conn.their_state is h11.IDLE else 0
+        for part in (data[:first], data[first:]) if first > 0 else (data,):
+            if part and not self.transport.is_closing():
+                super().data_received(part)
         self._see()
 
     def on_response_complete(self) -> None:
@@ -56,9 +57,14 @@ class PatientProtocol(H11Protocol):
         super().on_response_complete()
         self._see()
 
-    def _see(self) -> None:
+    @property
+    def _is_arriving(self) -> bool:
+        """Whether a request has begun, and there is more of it to come."""
         has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
-        if not has_begun and self.conn.their_state is not h11.SEND_BODY:
+        return has_begun or self.conn.their_state is h11.SEND_BODY
+
+    def _see(self) -> None:
+        if not self._is_arriving:
             self._stop_waiting()
         elif self._arrival is None:
             self._expect()
@@ -76,9 +82,11 @@ class PatientProtocol(H11Protocol):
         left = self._began + self._read_seconds + self._received / _BYTES_PER_SECOND - self.loop.time()
         if left > 0:
             self._arrival = self.loop.call_later(left, self._check_arrival)
-        else:
+        elif self._is_arriving:
             seconds = f"{self._read_seconds:g} s"
             self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"the request did not arrive within {seconds}, or too slowly")
+        else:  # browsers connect before they know what to ask for, and would take an answer for that to their request
+            self.transport.close()
 
     def send_400_response(self, msg: str) -> None:
         """Refuse what is not HTTP, or a head that is too long."""
@@ -96,10 +104,11 @@ class PatientProtocol(H11Protocol):
         if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
             error = EaselError(message)
             error.kind = status.name.lower()
-            headers = [("content-type", "application/json"), ("connection", "close")]
+            body = json.dumps(error.as_json()).encode()
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
             answer = [
-                h11.Response(status_code=status, headers=headers, reason=status.phrase),
-                h11.Data(data=json.dumps(error.as_json()).encode()),
+                h11.Response(status_code=status, headers=list((headers | NO_PAGE).items()), reason=status.phrase),
+                h11.Data(data=body),
                 h11.EndOfMessage(),
             ]
             self.transport.write(b"".join(self.conn.send(event) or b"" for event in answer))
