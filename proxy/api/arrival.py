@@ -1,8 +1,11 @@
 """How long a client may take to send a request, and to take its answer."""
 
+import array
 import asyncio
+import fcntl
 import json
 import sys
+import termios
 from http import HTTPStatus
 from typing import Any
 
@@ -127,11 +130,25 @@ class PatientProtocol(H11Protocol):
             self._departure = None
 
     def _watch_departure(self) -> None:
-        left = self.transport.get_write_buffer_size()
-        self._departure = self.loop.call_later(self._read_seconds, self._check_departure, left)
+        self._departure = self.loop.call_later(self._read_seconds, self._check_departure, self._unread_bytes)
+
+    @property
+    def _unread_bytes(self) -> int:
+        """What the client has not taken: of what is here, and of the megabytes that the system may hold."""
+        return self.transport.get_write_buffer_size() + _queued_bytes(self.transport.get_extra_info("socket").fileno())
 
     def _check_departure(self, left_before: int) -> None:
-        if self.transport.get_write_buffer_size() < left_before:
+        if self._unread_bytes < left_before:
             self._watch_departure()
         else:
             self.transport.abort()
+
+
+def _queued_bytes(descriptor: int) -> int:
+    """Bytes that the system holds for a socket's other side; 0 where it does not tell."""
+    count = array.array("i", [0])
+    try:
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, count)
+    except OSError:
+        return 0
+    return count[0]
