@@ -100,6 +100,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
+        redirect_slashes=False,  # a redirect would repeat the host and the path that were asked for
         openapi_url="/openapi.json" if settings.docs else None,
     )
     app.include_router(router)

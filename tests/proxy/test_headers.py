@@ -81,9 +81,8 @@ def test_other_origins_are_refused_by_default(url: str, method: str) -> None:
 def test_origins_that_are_listed_may_call(opened: str) -> None:
     """Theirs and no others; a browser may ask for leave to send a key."""
     for origin in (FRIEND, "http://localhost:3000"):
-        assert (
-            httpx.get(f"{opened}/models", headers={"Origin": origin}).headers["access-control-allow-origin"] == origin
-        )
+        answer = httpx.get(f"{opened}/models", headers={"Origin": origin})
+        assert answer.headers["access-control-allow-origin"] == origin
     for origin in (STRANGER, f"{FRIEND}.evil.example", "http://friend.example", "null"):
         answer = httpx.get(f"{opened}/models", headers={"Origin": origin})
         assert "access-control-allow-origin" not in answer.headers
