@@ -32,9 +32,7 @@ def main() -> int:
         http=partial(PatientProtocol, read_seconds=settings.read_seconds),  # type: ignore[arg-type]
         ws="none",
         h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
-        # uvicorn by itself believes whatever this machine sends.
-        proxy_headers=bool(settings.trusted_proxies),
-        forwarded_allow_ips=list(settings.trusted_proxies),
+        forwarded_allow_ips=list(settings.trusted_proxies),  # by itself, uvicorn believes whatever this machine sends
         server_header=False,
     )
     return 0

@@ -187,8 +187,13 @@ def test_who_reads_slowly_gets_all_of_it() -> None:
 def test_the_longest_captions_fit_into_a_link(url: str, character: str) -> None:
     """Both of them, percent-encoded in UTF-8."""
     caption = quote(character * min(LONGEST_CAPTION, MOST_CAPTION_BYTES // len(character.encode())))
-    head, body = get(url, f"/generate?steps=1&caption={caption}&negative_caption={caption}".encode())
-    assert head[0] == b"HTTP/1.1 200 OK"
+    line = f"GET /generate?steps=1&caption={caption}&negative_caption={caption} HTTP/1.1\r\n"
+    with connection(url) as opened:
+        opened.sendall(line.encode())
+        time.sleep(0.1)  # so that it is read in parts, as over a network
+        opened.sendall(b"Host: easel\r\nConnection: close\r\nCookie: " + b"x" * 8_000 + b"\r\n\r\n")
+        head, _, body = rest(opened).partition(b"\r\n\r\n")
+    assert head.startswith(b"HTTP/1.1 200 OK")
     assert body.startswith(b"\x89PNG")
 
 
@@ -216,4 +221,10 @@ def test_nobody_is_closed_twice(url: str) -> None:
                 b"GET /generate?caption=x&steps=20 HTTP/1.1\r\nHost: e\r\nContent-Length: 3\r\n\r\n" + garbage
             )
             rest(opened)
+    begun = b"GET /generate/events?caption=x&steps=150 HTTP/1.1\r\nHost: e\r\nTransfer-Encoding: chunked\r\n\r\n"
+    with connection(url) as opened:
+        opened.sendall(begun)
+        assert opened.recv(1 << 16).startswith(b"HTTP/1.1 200")
+        opened.sendall(b"no chunk\r\n")
+        assert b"HTTP/1.1 400" not in rest(opened)
     assert httpx.get(f"{url}/healthz").status_code == 200
