@@ -18,8 +18,8 @@ RUNTIME := export/requirements.txt model_server/requirements.txt proxy/requireme
 ROOMS := benchmarks export local model_server proxy training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve export evaluate bench bench-peers train test chaos fuzz test-docker test-page test-full lint format \
-	requirements clean
+.PHONY: help setup demo serve export evaluate bench bench-peers train test chaos fuzz test-docker test-page test-full lint licences \
+	format requirements clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ lint: $(VENV)/.development ## Check style and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy $(ROOMS)
+
+licences: $(VENV)/.development ## List the licences of what the containers that serve have in them
+	@$(BIN)/python -m tests.licences
 
 format: $(VENV)/.development ## Put the code in its form
 	$(BIN)/ruff check --fix .

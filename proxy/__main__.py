@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 from collections.abc import Iterator
+from functools import partial
 from tempfile import TemporaryDirectory
 from types import FrameType
 
@@ -13,6 +14,7 @@ from pydantic import ValidationError
 from uvicorn.supervisors import Multiprocess
 
 from proxy import logs
+from proxy.api.arrival import LARGEST_HEAD_BYTES, PatientProtocol
 from proxy.settings import Settings
 
 
@@ -47,6 +49,11 @@ def main() -> int:
         log_level=settings.log_level,
         access_log=False,  # the proxy has its own, without what was asked for
         timeout_graceful_shutdown=settings.shutdown_seconds,
+        http=partial(PatientProtocol, read_seconds=settings.read_seconds),  # type: ignore[arg-type]
+        ws="none",
+        h11_max_incomplete_event_size=LARGEST_HEAD_BYTES,
+        forwarded_allow_ips=list(settings.trusted_proxies),  # by itself, uvicorn believes whatever this machine sends
+        server_header=False,
     )
     with contextlib.suppress(KeyboardInterrupt):
         if settings.workers > 1:

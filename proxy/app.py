@@ -1,5 +1,6 @@
 """Puts the proxy together: settings in, ASGI application out."""
 
+import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 
@@ -7,15 +8,13 @@ import httpx
 from fastapi import FastAPI
 
 from proxy import pulse, tokenizer
-from proxy.api import automatic1111, description, events, failures, monitoring, openai, pages, picture
-from proxy.api.limits import BodyLimit
+from proxy.api import automatic1111, description, events, layers, monitoring, openai, pages, picture
 from proxy.api.routes import router
-from proxy.api.stop import LastWord
-from proxy.api.watching import Watching
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.families import NETWORKS, model_name
 from proxy.jobs import Jobs
+from proxy.keyring import Keyring
 from proxy.model_server import ModelServer
 from proxy.queue import Queue
 from proxy.servers import Servers
@@ -25,15 +24,28 @@ from proxy.tracing import TELEMETRY
 from proxy.works import Works
 
 _CONNECTIONS = 100
+_log = logging.getLogger(__name__)
 
 
 def worker() -> FastAPI:
     """The application as each worker process makes it for itself, from the environment."""
-    return create_app(Settings())
+    settings = Settings()
+    _tell_who_may_draw(settings)
+    return create_app(settings)
+
+
+def _tell_who_may_draw(settings: Settings) -> None:
+    if settings.api_keys_file is not None:
+        _log.info("Who has a key of %s may draw.", settings.api_keys_file)
+    elif settings.is_local:
+        _log.info("There are no API keys (EASEL_API_KEYS_FILE): only this machine, by %s, may draw.", settings.host)
+    else:
+        _log.warning("There are no API keys (EASEL_API_KEYS_FILE): everybody who reaches %s may draw.", settings.host)
 
 
 def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
     """The application; it reaches the model servers through `transport`, by default the network."""
+    keyring = Keyring(settings.api_keys_file) if settings.api_keys_file else None
 
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
@@ -50,6 +62,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
                 settings.concurrent_requests,
                 longest=settings.queue_length,
                 per_caller=settings.requests_per_caller,
+                own_limit=keyring.concurrent_requests if keyring else lambda _caller: None,
             )
             app.state.service = Service(
                 server,
@@ -77,19 +90,17 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
         docs_url=None,
         redoc_url=None,
         telemetry=TELEMETRY,
+        redirect_slashes=False,  # a redirect would repeat the host and the path that were asked for
+        openapi_url="/openapi.json" if settings.docs else None,
     )
     app.include_router(router)
     for api in (events, openai, automatic1111, picture):
         app.include_router(api.router)
     if settings.metrics:
         app.include_router(monitoring.router)
-    pages.install(app)
-    app.add_middleware(BodyLimit)
-    app.add_middleware(LastWord)
-    failures.install(app)
+    pages.install(app, docs=settings.docs)
     description.install(app)
-    # Around all of it: Starlette's own way to add a middleware leaves the answer to a mistake outside.
-    app.middleware_stack = Watching(app.build_middleware_stack())
+    layers.install(app, settings, keyring)
     return app
 
 

@@ -13,6 +13,8 @@ EaselError
 ├── StoppingError              503  the proxy stops before the picture is done
 ├── QueueFullError             503  too many requests wait already
 ├── TooManyRequestsError       429  too many requests of this caller are under way
+├── InvalidKeyError            401  no API key, or a wrong one
+├── RateLimitedError           429  too many requests in the last minute
 ├── UnknownJobError            404  no job of this name, or not any more
 └── AbandonedError             499  the client left before its picture was done
 """
@@ -171,6 +173,25 @@ class TooManyRequestsError(EaselError):
         """allowed: how many one caller may have under way."""
         super().__init__(f"{allowed} requests of this caller are under way, and no more may be; wait for one to end")
         self.retry_after_seconds = retry_after_seconds
+
+
+class InvalidKeyError(EaselError):
+    """There is no API key, or it is not valid."""
+
+    status = 401
+    kind = "invalid_api_key"
+
+
+class RateLimitedError(EaselError):
+    """Too many requests in the last minute."""
+
+    status = 429
+    kind = "rate_limited"
+
+    def __init__(self, allowed: str, retry_after: int) -> None:
+        """allowed: how many of what."""
+        super().__init__(f"no more than {allowed} are allowed; try again in {retry_after} s")
+        self.retry_after = retry_after
 
 
 class UnknownJobError(EaselError):

@@ -135,7 +135,7 @@ def _content(model: str, response: httpx.Response) -> bytes:
     """The body of a successful response; the text of any other goes to the log only."""
     if response.is_success:
         return response.content
-    logger.warning("model %s: status %d: %s", model, response.status_code, response.text[:_LOGGED_BYTES])
+    logger.warning("model %s: status %d: %r", model, response.status_code, response.text[:_LOGGED_BYTES])
     if reason := _ELSEWHERE.get(response.status_code):
         raise ModelUnavailableError(model, reason)
     if reason := _LATER.get(response.status_code):

@@ -25,11 +25,19 @@ What it raises takes the request out.
 class Queue:
     """At most `at_once` requests hold a place, and `longest` wait for one; callers get a free place in turn.
 
-    per_caller: requests of one caller, waiting or not.
+    per_caller: requests of one caller, waiting or not; own_limit: what a caller has instead, if it has one.
     """
 
-    def __init__(self, at_once: int, *, longest: int, per_caller: int) -> None:
+    def __init__(
+        self,
+        at_once: int,
+        *,
+        longest: int,
+        per_caller: int,
+        own_limit: Callable[[str], int | None] = lambda _caller: None,
+    ) -> None:
         self._at_once, self._longest, self._per_caller = at_once, longest, per_caller
+        self._own_limit = own_limit
         self._free = at_once
         self._lines: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._requests: Counter[str] = Counter()
@@ -48,8 +56,9 @@ class Queue:
     @contextmanager
     def admitted(self, caller: str) -> Iterator[None]:
         """Count a request of the caller inside the block. Raises TooManyRequestsError, QueueFullError."""
-        if self._requests[caller] >= self._per_caller:
-            raise TooManyRequestsError(self._per_caller, self._retry_seconds(self._requests[caller]))
+        allowed = self._own_limit(caller) or self._per_caller
+        if self._requests[caller] >= allowed:
+            raise TooManyRequestsError(allowed, self._retry_seconds(self._requests[caller]))
         if self._requests.total() >= self._at_once + self._longest:
             raise QueueFullError(self._longest, self._retry_seconds(self._longest))
         self._requests[caller] += 1

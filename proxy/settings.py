@@ -1,14 +1,35 @@
 """The proxy's settings, read from environment variables that begin with EASEL_."""
 
+import re
+from ipaddress import ip_address, ip_network
+from pathlib import Path
 from typing import Annotated, Literal
 
 from pydantic import AfterValidator, AliasChoices, Field, HttpUrl, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from proxy import keys
 from proxy.logs import Format
 from proxy.pace import MOST_STEPS_PER_CALL
 
+
+def _origin(value: str) -> str:
+    if value != "*" and not re.fullmatch(r"https?://[^\s/?#@*]+", value):
+        raise ValueError("an origin is https://example.org or http://example.org:8080, without a path, or *")
+    return value
+
+
+def _keys_file(path: Path) -> Path:
+    try:
+        keys.read(path)
+    except OSError as exc:
+        raise ValueError(exc.strerror) from exc
+    return path
+
+
 Url = Annotated[str, AfterValidator(lambda url: str(HttpUrl(url)).rstrip("/"))]
+Network = Annotated[str, AfterValidator(lambda address: str(ip_network(address)))]
+Origin = Annotated[str, AfterValidator(_origin)]
 FamilyName = Annotated[str, Field(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*$")]
 
 
@@ -78,16 +99,45 @@ class Settings(BaseSettings):
     metrics: bool = True
     """Whether GET /metrics shows what the proxy counts."""
 
-    @field_validator("model_server_urls", "families", mode="before")
+    api_keys_file: Annotated[Path, AfterValidator(_keys_file)] | None = None
+    """Hashed keys, which python -m proxy.keys writes; without it, everybody who reaches the proxy may draw."""
+
+    api_keys_in_query: bool = False
+    """Whether GET requests may carry their key as api_key=, where others may see it."""
+
+    cors_origins: Annotated[tuple[Origin, ...], NoDecode] = ()
+    """Origins, with commas between, whose pages may call the API from a browser; none by default."""
+
+    docs: bool = True
+    """Whether there are /docs and /openapi.json."""
+
+    trusted_proxies: Annotated[tuple[Network, ...], NoDecode] = ()
+    """Addresses or networks, with commas between, whose X-Forwarded-For and X-Forwarded-Proto are believed."""
+
+    requests_per_minute_per_address: Annotated[int, Field(ge=1)] | None = None
+    """Requests that one address may make in any minute, in each worker; more are refused with 429."""
+
+    read_seconds: Annotated[float, Field(gt=0, allow_inf_nan=False)] = 20.0
+    """How long a request may take to arrive, and a second more for each 10 kB of it."""
+
+    @field_validator("model_server_urls", "families", "cors_origins", "trusted_proxies", mode="before")
     @classmethod
     def _split(cls, value: object) -> object:
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("model_server_urls", "families")
+    @field_validator("model_server_urls", "families", "cors_origins", "trusted_proxies")
     @classmethod
     def _each_once(cls, names: tuple[str, ...]) -> tuple[str, ...]:
         if len(set(names)) < len(names):
             raise ValueError("one is named twice")
         return names
+
+    @property
+    def is_local(self) -> bool:
+        """Whether only this machine can reach the proxy."""
+        try:
+            return ip_address(self.host).is_loopback
+        except ValueError:
+            return self.host == "localhost"

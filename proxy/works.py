@@ -15,10 +15,10 @@ from proxy.jobs import Job, Progressed, Queued, State
 class Caller:
     """Who asked, as far as a request tells.
 
-    address: of the client; credentials: as it sent them, unread; task: the name that it gave to the work.
+    name: of its key, or its address; credentials: as it sent them, unread; task: the name that it gave to the work.
     """
 
-    address: str | None
+    name: str
     credentials: str | None
     task: str | None
 

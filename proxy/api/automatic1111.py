@@ -1,8 +1,9 @@
 """AUTOMATIC1111's API over the same service, for programs that already speak it.
 
-`progress` and `interrupt` reach the caller's own work: of the same address, with the same credentials (`Authorization`,
-which is compared and not checked), and with the same task name, if `force_task_id` gave it one. So programs behind one
-address are told apart by either. Each worker process knows only what it draws itself.
+`progress` and `interrupt` reach the caller's own work: with the same API key or, where there are no keys, of the same
+address and with the same credentials (`Authorization`, which is compared and not checked); and with the same task name,
+if `force_task_id` gave it one. So programs behind one address are told apart by either. Each worker process knows only
+what it draws itself.
 """
 
 import asyncio
@@ -30,7 +31,7 @@ from proxy.api.automatic1111_shapes import (
     progress,
     text_to_image,
 )
-from proxy.api.callers import caller
+from proxy.api.callers import caller, has_key
 from proxy.api.description import BUG, DRAWING, large, responses
 from proxy.api.dialects import Dialect
 from proxy.api.routes import Served, Worked
@@ -74,8 +75,7 @@ AllWorks = Annotated[Works, Depends(_works)]
 
 
 def _caller(request: Request, task: str | None) -> Caller:
-    address = request.client.host if request.client else None
-    return Caller(address, request.headers.get("authorization"), task)
+    return Caller(caller(request), None if has_key(request) else request.headers.get("authorization"), task)
 
 
 @router.post(

@@ -18,7 +18,7 @@ from pydantic import Field
 from starlette.exceptions import HTTPException
 
 from proxy.api.answers import Cancelled, Error, ProgressEvent, QueuedEvent, generated
-from proxy.api.callers import caller
+from proxy.api.callers import caller, owns
 from proxy.api.description import BUG, DRAWING, Responses, responses
 from proxy.api.dialects import Dialect, easel
 from proxy.api.parameters import Parameters, Whole, once
@@ -102,7 +102,7 @@ async def _watched(
         return started, 0
     event = _EVENT_ID.fullmatch(last_event_id)
     job = jobs.find(event["job"]) if event else None
-    if event is None or job is None or (job.is_over and int(event["number"]) >= job.number):
+    if event is None or job is None or not owns(request, job) or (job.is_over and int(event["number"]) >= job.number):
         raise HTTPException(_NO_CONTENT)
     return job, int(event["number"])
 
@@ -126,11 +126,13 @@ async def get_events(watched: Annotated[tuple[Job, int], Depends(_watched)]) -> 
 
 @router.get("/generate/cancel", responses=responses(DIALECT, UnknownJobError(_JOB)))
 async def get_cancel(
-    jobs: Worked, job: Annotated[str, Query(description="as in the events' `job`", examples=[_JOB])] = ""
+    request: Request,
+    jobs: Worked,
+    job: Annotated[str, Query(description="as in the events' `job`", examples=[_JOB])] = "",
 ) -> Cancelled:
     """End a job before its next call of a network. By GET, because some notebooks' port proxies pass nothing else."""
     found = jobs.find(job)
-    if found is None:
+    if found is None or not owns(request, found):
         raise UnknownJobError(job)
     found.cancel()
     return Cancelled(job=job)

@@ -17,18 +17,19 @@ _POLICY = (
 )
 _HEADERS = {
     "Content-Security-Policy": _POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
     # The browser asks each time whether a file has changed: pages and scripts of two versions would not fit together.
     "Cache-Control": "no-cache",
 }
 
 router = APIRouter(include_in_schema=False)
+docs_router = APIRouter(include_in_schema=False)
 
 
-def install(app: FastAPI) -> None:
-    """Serve the pages and their files."""
+def install(app: FastAPI, *, docs: bool) -> None:
+    """Serve the pages and their files; docs: also the documentation."""
     app.include_router(router)
+    if docs:
+        app.include_router(docs_router)
     app.mount("/static", _Files(directory=_FILES))
 
 
@@ -47,7 +48,7 @@ async def get_root() -> FileResponse:
     return FileResponse(_FILES / "index.html", headers=_HEADERS)
 
 
-@router.get("/docs")
+@docs_router.get("/docs")
 async def get_docs() -> FileResponse:
     """The page that shows /openapi.json."""
     return FileResponse(_FILES / "docs.html", headers=_HEADERS)

@@ -15,8 +15,10 @@ from proxy.samplers import SAMPLERS
 from proxy.service import Order
 from proxy.tokenizer import clean
 
-# Far more than the network reads. Two of them, 12 ASCII characters for each emoji, fit into a JPEG's 64 kB of EXIF.
+# Far more than the network reads. Two of them, percent-encoded, leave room in a request's head of 64 kB; and in a
+# JPEG's 64 kB of EXIF, where an emoji takes 12 ASCII characters.
 LONGEST_CAPTION = 2_500
+MOST_CAPTION_BYTES = 7_500
 _LARGEST_SIZE = 2**31 - 1
 _LONGEST_SECONDS = 86_400
 
@@ -34,12 +36,19 @@ def _not_empty(caption: str) -> str:
     return caption
 
 
+def _not_too_many_bytes(caption: str) -> str:
+    if len(caption.encode()) > MOST_CAPTION_BYTES:
+        raise ValueError("too many bytes")
+    return caption
+
+
 _NUMBER = BeforeValidator(_not_boolean)
 Whole = Annotated[int, _NUMBER]
 Real = Annotated[float, _NUMBER]
 # Limits come first where a parameter may be left open: otherwise pydantic does not say them in its schema.
 Side = Annotated[int, Field(ge=1, le=_LARGEST_SIZE), _NUMBER]
-Text = Annotated[str, Field(max_length=LONGEST_CAPTION)]
+Text = Annotated[str, Field(max_length=LONGEST_CAPTION), AfterValidator(_not_too_many_bytes)]
+_LONGEST = f"at most {LONGEST_CAPTION} characters and {MOST_CAPTION_BYTES} bytes of UTF-8"
 
 
 class Parameters(BaseModel):
@@ -48,9 +57,9 @@ class Parameters(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
     caption: Annotated[Text, AfterValidator(_not_empty)] = Field(
-        description=f"text that is not empty, at most {LONGEST_CAPTION} characters", examples=["red heart"]
+        description=f"text that is not empty, {_LONGEST}", examples=["red heart"]
     )
-    negative_caption: Text = Field("", description=f"text of at most {LONGEST_CAPTION} characters", examples=["blurry"])
+    negative_caption: Text = Field("", description=f"text of {_LONGEST}", examples=["blurry"])
     steps: Whole = Field(15, ge=1, le=150, description="a whole number from 1 to 150", examples=[15])
     guidance_scale: Real = Field(
         7.5, ge=0, le=50, allow_inf_nan=False, description="a number from 0 to 50", examples=[7.5]

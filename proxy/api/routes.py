@@ -92,7 +92,7 @@ async def get_tokens(
     service: Served, caption: Annotated[str, Query(description="any text", examples=["red heart"])]
 ) -> Counted:
     """How much of a caption the networks read."""
-    tokens = service.tokenizer(caption)
+    tokens = await asyncio.to_thread(service.tokenizer, caption)  # which may be as long as a link
     return Counted(tokens=tokens.count, most=CONTENT_LENGTH, dropped=tokens.dropped)
 
 

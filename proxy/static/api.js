@@ -1,5 +1,15 @@
 // Easel's HTTP API, by GET alone. Addresses are relative, so that the page works under any path of a proxy.
 
+import { KeyedEventSource } from "./stream.js";
+
+const KEY = "easel-api-key";
+
+/** The key that goes with every request, until this tab is closed; none where the server asks for none. */
+export const key = {
+  give: (value) => sessionStorage.setItem(KEY, value),
+  headers: () => (sessionStorage.getItem(KEY) ? { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` } : {}),
+};
+
 /** A problem as the server tells it: `message`, and `details` with one record for each parameter. */
 export class ApiError extends Error {
   constructor({ message, details = [], type = "" }) {
@@ -17,7 +27,7 @@ const CANCELLED = new ApiError({ message: "Cancelled.", type: "cancelled" });
 export async function get(path, parameters = {}) {
   let response;
   try {
-    response = await fetch(address(path, parameters));
+    response = await fetch(address(path, parameters), { headers: key.headers() });
   } catch {
     throw OFFLINE;
   }
@@ -40,7 +50,7 @@ export function address(path, parameters) {
  * Returns `{result, cancel}`: a promise of the result, which rejects with ApiError, and a function that ends the work.
  */
 export function draw(parameters, on) {
-  const events = new EventSource(address("generate/events", parameters));
+  const events = listen("generate/events", parameters);
   const { promise: result, resolve, reject } = deferred();
   let job;
   let isCancelled = false;
@@ -48,16 +58,16 @@ export function draw(parameters, on) {
     events.close();
     get("generate/cancel", { job }).catch(() => {}); // it may be over already
   };
-  const listen = (name, act) => events.addEventListener(name, (event) => {
+  const when = (name, act) => events.addEventListener(name, (event) => {
     const data = JSON.parse(event.data);
     job = data.job ?? job;
     // Only now is it known what to cancel.
     if (isCancelled) stop();
     else act(data);
   });
-  listen("queued", on.queued);
-  listen("progress", on.progress);
-  listen("result", (data) => {
+  when("queued", on.queued);
+  when("progress", on.progress);
+  when("result", (data) => {
     events.close();
     resolve(data);
   });
@@ -79,6 +89,12 @@ export function draw(parameters, on) {
     if (job) stop();
   };
   return { result, cancel };
+}
+
+function listen(path, parameters) {
+  const headers = key.headers();
+  const url = address(path, parameters);
+  return Object.keys(headers).length ? new KeyedEventSource(url, headers) : new EventSource(url);
 }
 
 function deferred() {

@@ -1,6 +1,6 @@
 // The documentation, made of what the server says of itself in openapi.json; GET requests can be tried.
 
-import { address, get } from "./api.js";
+import { address, get, key } from "./api.js";
 import { byId, make } from "./elements.js";
 
 const api = await get("openapi.json").catch((problem) => {
@@ -98,7 +98,7 @@ async function send(link, place) {
   const told = make("p", {}, make("a", { href: link, textContent: link }));
   place.replaceChildren(told);
   try {
-    const response = await fetch(link);
+    const response = await fetch(link, { headers: key.headers() });
     told.append(` ${response.status}`);
     const type = response.headers.get("content-type") ?? "";
     if (type.startsWith("image/")) place.append(make("img", { src: URL.createObjectURL(await response.blob()), alt: "The answer" }));

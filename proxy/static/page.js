@@ -1,6 +1,6 @@
 // The page: one drawing at a time, from the form to the pictures.
 
-import { ApiError, OFFLINE, draw, get } from "./api.js";
+import { ApiError, OFFLINE, draw, get, key } from "./api.js";
 import { byId } from "./elements.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
@@ -20,12 +20,32 @@ async function connect() {
       announce("");
       return catalogue;
     } catch (problem) {
+      if (problem.type === "invalid_api_key") {
+        await askForKey(problem.message);
+        continue;
+      }
       announce(problem === OFFLINE ? "The server cannot be reached. Trying again …" : `Not ready: ${problem.message}. Trying again …`);
     } finally {
       clearTimeout(patience);
     }
     await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
   }
+}
+
+/** Until somebody has given a key; whether it is right is the server's to say. */
+function askForKey(reason) {
+  announce(`Sorry, ${reason}.`);
+  byId("key-form").hidden = false;
+  byId("key").focus();
+  return new Promise((resolve) => {
+    byId("key-form").addEventListener("submit", (event) => {
+      event.preventDefault();
+      key.give(byId("key").value.trim());
+      byId("key").value = "";
+      byId("key-form").hidden = true;
+      resolve();
+    }, { once: true });
+  });
 }
 
 function announce(text) {

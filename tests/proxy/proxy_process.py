@@ -43,10 +43,10 @@ def running_proxy(model_server: str, *options: str, **settings: object) -> Itera
     environment = os.environ | {f"EASEL_{name.upper()}": str(value) for name, value in settings.items()}
     command = [sys.executable, *options, "-m", "proxy"]
     with subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+        command, cwd=ROOT, env=environment, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
     ) as process:
         log: list[str] = []
-        reader = threading.Thread(target=lambda: log.extend(process.stderr or []))
+        reader = threading.Thread(target=lambda: log.extend(process.stdout or []))
         reader.start()
         try:
             wait_until_healthy(f"http://127.0.0.1:{port}", process)

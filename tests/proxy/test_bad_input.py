@@ -15,6 +15,8 @@ WRONG_IN_BOTH = [
     ("caption", "&nbsp;&amp;nbsp;", "text that is not empty"),
     ("caption", "x" * 2_501, "at most 2500 characters"),
     ("negative_caption", "x" * 2_501, "at most 2500 characters"),
+    ("caption", "\N{DUCK}" * 1_876, "7500 bytes of UTF-8"),
+    ("negative_caption", "\N{DUCK}" + "心" * 2_499, "7500 bytes of UTF-8"),
     ("steps", 0, "a whole number from 1 to 150"),
     ("steps", 151, "a whole number from 1 to 150"),
     ("steps", -1, "a whole number from 1 to 150"),

@@ -13,6 +13,24 @@ def test_the_defaults() -> None:
     assert settings.model_server_urls == ("http://127.0.0.1:8501",)
     assert settings.families == ("emoji",)
     assert (settings.host, settings.port) == ("127.0.0.1", 5000)
+    assert settings.is_local
+    assert (settings.cors_origins, settings.trusted_proxies, settings.api_keys_file) == ((), (), None)
+
+
+@pytest.mark.parametrize(
+    ("host", "is_local"),
+    [
+        ("127.0.0.1", True),
+        ("127.9.9.9", True),
+        ("::1", True),
+        ("localhost", True),
+        ("::", False),
+        ("10.0.0.1", False),
+        ("h", False),
+    ],
+)
+def test_only_a_loopback_address_is_local(host: str, is_local: bool) -> None:
+    assert Settings(host=host).is_local is is_local
 
 
 def test_every_field_is_read_from_the_environment(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,6 +81,15 @@ def test_one_server_may_go_by_the_older_name(monkeypatch: pytest.MonkeyPatch) ->
         ("EASEL_REQUEST_SECONDS", "0"),
         ("EASEL_SHUTDOWN_SECONDS", "-1"),
         ("EASEL_LOG_LEVEL", "loud"),
+        ("EASEL_CORS_ORIGINS", "https://a.example/path"),
+        ("EASEL_CORS_ORIGINS", "https://a.example,a.example"),
+        ("EASEL_CORS_ORIGINS", "https://*.example"),
+        ("EASEL_TRUSTED_PROXIES", "*"),
+        ("EASEL_TRUSTED_PROXIES", "10.0.0.1/8"),
+        ("EASEL_TRUSTED_PROXIES", "proxy.example"),
+        ("EASEL_REQUESTS_PER_MINUTE_PER_ADDRESS", "0"),
+        ("EASEL_READ_SECONDS", "0"),
+        ("EASEL_DOCS", "perhaps"),
     ],
 )
 def test_a_wrong_setting_is_named_at_start(

@@ -1,0 +1,154 @@
+"""How long a client may take to send a request, and to take its answer."""
+
+import array
+import asyncio
+import fcntl
+import json
+import sys
+import termios
+from http import HTTPStatus
+from typing import Any
+
+import h11
+from uvicorn.protocols.http.h11_impl import H11Protocol
+
+from proxy.api.headers import NO_PAGE
+from proxy.errors import EaselError
+
+# Two captions of the longest, percent-encoded, take 45 kB.
+LARGEST_HEAD_BYTES = 1 << 16
+_BYTES_PER_SECOND = 10_000
+
+
+class PatientProtocol(H11Protocol):
+    """uvicorn's HTTP/1.1, which by itself waits for ever.
+
+    A request has `read_seconds` to arrive, and a second more for each 10 kB of it; whoever takes longer gets a 408. A
+    client that takes nothing of its answer for `read_seconds` is cut off.
+    """
+
+    def __init__(self, *args: Any, read_seconds: float, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self._read_seconds = read_seconds
+        self._arrival: asyncio.TimerHandle | None = None
+        self._began, self._received = 0.0, 0
+        self._departure: asyncio.TimerHandle | None = None
+
+    def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
+        """Expect a request."""
+        super().connection_made(transport)
+        self._expect()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Expect nothing any more."""
+        super().connection_lost(exc)
+        self._stop_waiting()
+        self.resume_writing()
+
+    def data_received(self, data: bytes) -> None:
+        """Read a part of a request, and see whether there is more of it to come."""
+        self._received += len(data)
+        # h11 finds a head too long only while it is not complete: what is beyond the limit comes after that.
+        first = LARGEST_HEAD_BYTES + 1 - len(self.conn.trailing_data[0]) if self.conn.their_state is h11.IDLE else 0
+        for part in (data[:first], data[first:]) if first > 0 else (data,):
+            if part and not self.transport.is_closing():
+                super().data_received(part)
+        self._see()
+
+    def on_response_complete(self) -> None:
+        """Go on to what else was sent already."""
+        super().on_response_complete()
+        self._see()
+
+    @property
+    def _is_arriving(self) -> bool:
+        """Whether a request has begun, and there is more of it to come."""
+        has_begun = self.conn.their_state is h11.IDLE and bool(self.conn.trailing_data[0])
+        return has_begun or self.conn.their_state is h11.SEND_BODY
+
+    def _see(self) -> None:
+        if not self._is_arriving:
+            self._stop_waiting()
+        elif self._arrival is None:
+            self._expect()
+
+    def _expect(self) -> None:
+        self._began, self._received = self.loop.time(), 0
+        self._arrival = self.loop.call_later(self._read_seconds, self._check_arrival)
+
+    def _stop_waiting(self) -> None:
+        if self._arrival is not None:
+            self._arrival.cancel()
+            self._arrival = None
+
+    def _check_arrival(self) -> None:
+        left = self._began + self._read_seconds + self._received / _BYTES_PER_SECOND - self.loop.time()
+        if left > 0:
+            self._arrival = self.loop.call_later(left, self._check_arrival)
+        elif self._is_arriving:
+            seconds = f"{self._read_seconds:g} s"
+            self._refuse(HTTPStatus.REQUEST_TIMEOUT, f"the request did not arrive within {seconds}, or too slowly")
+        else:  # browsers connect before they know what to ask for, and would take an answer for that to their request
+            self.transport.close()
+
+    def send_400_response(self, msg: str) -> None:
+        """Refuse what is not HTTP, or a head that is too long."""
+        status = getattr(sys.exception(), "error_status_hint", HTTPStatus.BAD_REQUEST)
+        if status == HTTPStatus.REQUEST_HEADER_FIELDS_TOO_LARGE:
+            msg = f"the address and the headers of a request may have {LARGEST_HEAD_BYTES} bytes"
+        self._refuse(HTTPStatus(status), msg)
+
+    def _refuse(self, status: HTTPStatus, message: str) -> None:
+        """Say why, unless an answer has begun already, and close the connection."""
+        self._stop_waiting()
+        if self.cycle is not None and not self.cycle.response_complete:
+            self.cycle.disconnected = True
+            self.cycle.message_event.set()
+        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
+            error = EaselError(message)
+            error.kind = status.name.lower()
+            body = json.dumps(error.as_json()).encode()
+            headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
+            answer = [
+                h11.Response(status_code=status, headers=list((headers | NO_PAGE).items()), reason=status.phrase),
+                h11.Data(data=body),
+                h11.EndOfMessage(),
+            ]
+            self.transport.write(b"".join(self.conn.send(event) or b"" for event in answer))
+        self.transport.close()
+
+    def pause_writing(self) -> None:
+        """The client takes less than it is sent."""
+        super().pause_writing()
+        self._watch_departure()
+
+    def resume_writing(self) -> None:
+        """The client has caught up, or is gone."""
+        super().resume_writing()
+        if self._departure is not None:
+            self._departure.cancel()
+            self._departure = None
+
+    def _watch_departure(self) -> None:
+        self._departure = self.loop.call_later(self._read_seconds, self._check_departure, self._unread_bytes)
+
+    @property
+    def _unread_bytes(self) -> int:
+        """What the client has not taken: of what is here, and of the megabytes that the system may hold."""
+        return self.transport.get_write_buffer_size() + _queued_bytes(self.transport.get_extra_info("socket").fileno())
+
+    def _check_departure(self, left_before: int) -> None:
+        if self._unread_bytes < left_before:
+            self._watch_departure()
+        else:
+            self.transport.abort()
+
+
+def _queued_bytes(descriptor: int) -> int:
+    """Bytes that the system holds for a socket's other side; 0 where it does not tell."""
+    count = array.array("i", [0])
+    try:
+        fcntl.ioctl(descriptor, termios.TIOCOUTQ, count)
+    except OSError:
+        return 0
+    return count[0]

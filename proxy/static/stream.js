@@ -1,0 +1,64 @@
+// Server-Sent Events by fetch, which can send a key in a header; EventSource cannot.
+
+const RETRY_MILLISECONDS = 1000;
+
+/** What EventSource is, as far as it is used here: `addEventListener`, `close`, `readyState`, and coming back. */
+export class KeyedEventSource extends EventTarget {
+  readyState = EventSource.CONNECTING;
+  #stop = new AbortController();
+  #last = "";
+
+  /** headers: sent with each request. */
+  constructor(url, headers) {
+    super();
+    this.#run(url, headers);
+  }
+
+  close() {
+    this.readyState = EventSource.CLOSED;
+    this.#stop.abort();
+  }
+
+  async #run(url, headers) {
+    while (this.readyState !== EventSource.CLOSED) {
+      try {
+        const back = this.#last ? { "Last-Event-ID": this.#last } : {};
+        const response = await fetch(url, { headers: { ...headers, ...back, Accept: "text/event-stream" }, signal: this.#stop.signal });
+        if (response.status !== 200) return this.#refused(response);
+        this.readyState = EventSource.OPEN;
+        await this.#read(response.body);
+      } catch {
+        // The connection broke, or was closed from here.
+      }
+      if (this.readyState === EventSource.CLOSED) return;
+      this.readyState = EventSource.CONNECTING;
+      this.dispatchEvent(new Event("error"));
+      await new Promise((resolve) => { setTimeout(resolve, RETRY_MILLISECONDS); });
+    }
+  }
+
+  /** Tell as an event what an answer says that is no stream. */
+  async #refused(response) {
+    this.close();
+    const isExplained = response.headers.get("content-type")?.includes("json");
+    const said = isExplained ? await response.text().catch(() => "") : "";
+    this.dispatchEvent(said ? new MessageEvent("error", { data: said }) : new Event("error"));
+  }
+
+  async #read(body) {
+    const reader = body.pipeThrough(new TextDecoderStream()).getReader();
+    let rest = "";
+    for (let part = await reader.read(); !part.done; part = await reader.read()) {
+      const blocks = (rest + part.value).split("\n\n");
+      rest = blocks.pop();
+      for (const block of blocks) this.#tell(block);
+    }
+  }
+
+  #tell(block) {
+    const fields = Object.fromEntries(block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+    if (!fields.event) return;
+    this.#last = fields.id ?? this.#last;
+    this.dispatchEvent(new MessageEvent(fields.event, { data: fields.data }));
+  }
+}
