@@ -111,9 +111,10 @@ async def test_no_call_begins_after_the_deadline() -> None:
     told: list[object] = []
 
     class Watcher:
+        caller = "c"
         most_steps_per_call = None
 
-        async def queued(self, position: int) -> None:
+        async def queued(self, position: int, _: float | None) -> None:
             told.append(position)
 
         async def progressed(self, progress: Progress) -> None:
@@ -121,10 +122,10 @@ async def test_no_call_begins_after_the_deadline() -> None:
 
     deadline = Deadline.after(0.05)
     course = Course(Watcher(), deadline)
-    await course.queued(1)
+    await course.queued(1, None)
     await course.progressed(Progress(3, 20))
     time.sleep(0.06)  # noqa: ASYNC251 - the event loop is late
-    for go_on in (course.queued(1), course.progressed(Progress(6, 20)), course.stayed()):
+    for go_on in (course.queued(1, None), course.progressed(Progress(6, 20)), course.stayed()):
         with pytest.raises(DeadlineExceededError):
             await go_on
     assert told == [1, Progress(3, 20)]
