@@ -7,7 +7,6 @@ from contextlib import AsyncExitStack, asynccontextmanager
 import httpx
 from fastapi import FastAPI
 from starlette.middleware.cors import CORSMiddleware
-from starlette.types import ASGIApp
 
 from proxy import tokenizer
 from proxy.api import automatic1111, events, failures, openai, pages, picture
@@ -37,14 +36,6 @@ _CORS_ANSWERS = [
 ]
 
 _log = logging.getLogger(__name__)
-
-
-class Application(FastAPI):
-    """FastAPI, with headers also on what its outermost handler answers."""
-
-    def build_middleware_stack(self) -> ASGIApp:
-        """As it is, inside of SecurityHeaders."""
-        return SecurityHeaders(super().build_middleware_stack())
 
 
 def worker() -> FastAPI:
@@ -94,7 +85,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
             app.state.works = Works()
             yield
 
-    app = Application(
+    app = FastAPI(
         title="Easel",
         summary="A caption becomes a picture.",
         lifespan=lifespan,
@@ -123,6 +114,8 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
             expose_headers=_CORS_ANSWERS,
         )
     failures.install(app)
+    # Around all of it: a middleware of Starlette's would leave out the answer to a mistake.
+    app.middleware_stack = SecurityHeaders(app.build_middleware_stack())
     return app
 
 
