@@ -237,7 +237,6 @@ def test_a_key_in_the_query_is_refused_unless_enabled(shut: Guarded, name: str) 
     assert "query" in answer.json()["error"]["message"]
     assert shut.keys["alice"] not in answer.text
     assert httpx.get(f"{shut.url}/?{name}={shut.keys['alice']}").status_code == 200
-    assert any("GET /generate?caption=x&steps=2 " in line for line in shut.log)
 
 
 def test_a_key_in_the_query_draws_where_that_is_enabled(query: Guarded) -> None:
@@ -258,7 +257,6 @@ def test_a_key_in_the_query_draws_where_that_is_enabled(query: Guarded) -> None:
     assert secret not in link["data"][0]["url"]
     assert "api_key" not in link["data"][0]["url"]
     assert base64.b64decode(link["data"][0]["b64_json"])
-    assert any(f"GET /generate?{httpx.QueryParams(QUICK)} " in line for line in query.log)
 
 
 def test_a_server_without_keys_takes_any(proxy: tuple[str, FakeModelServer]) -> None:
