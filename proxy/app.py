@@ -9,7 +9,7 @@ from fastapi import FastAPI
 
 from proxy import pulse, tokenizer
 from proxy.api import automatic1111, description, events, layers, monitoring, openai, pages, picture
-from proxy.api.routes import router
+from proxy.api.routes import health, router
 from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.families import NETWORKS, model_name
@@ -85,7 +85,8 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
     app = FastAPI(
         title="Easel",
         summary="A caption becomes a picture.",
-        description="A path that there is not is a 404, and a method that a path has not is a 405, in its API's shape.",
+        description="A path that there is not is a 404, a method that a path has not a 405, in its API's shape; "
+        "a request that takes too long to arrive is a 408, and one with more than 64 kB before its body a 431.",
         lifespan=lifespan,
         docs_url=None,
         redoc_url=None,
@@ -93,9 +94,8 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
         redirect_slashes=False,  # a redirect would repeat the host and the path that were asked for
         openapi_url="/openapi.json" if settings.docs else None,
     )
-    app.include_router(router)
-    for api in (events, openai, automatic1111, picture):
-        app.include_router(api.router)
+    for routes in (router, events.router, openai.router, automatic1111.router, picture.router, health):
+        app.include_router(routes)
     if settings.metrics:
         app.include_router(monitoring.router)
     pages.install(app, docs=settings.docs)

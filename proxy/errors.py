@@ -188,10 +188,10 @@ class RateLimitedError(EaselError):
     status = 429
     kind = "rate_limited"
 
-    def __init__(self, allowed: str, retry_after: int) -> None:
+    def __init__(self, allowed: str, retry_after_seconds: int) -> None:
         """allowed: how many of what."""
-        super().__init__(f"no more than {allowed} are allowed; try again in {retry_after} s")
-        self.retry_after = retry_after
+        super().__init__(f"no more than {allowed} are allowed; try again in {retry_after_seconds} s")
+        self.retry_after_seconds = retry_after_seconds
 
 
 class UnknownJobError(EaselError):

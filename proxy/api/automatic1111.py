@@ -32,7 +32,7 @@ from proxy.api.automatic1111_shapes import (
     text_to_image,
 )
 from proxy.api.callers import caller, has_key
-from proxy.api.description import BUG, DRAWING, large, responses
+from proxy.api.description import ANYWHERE, DRAWING, large, responses
 from proxy.api.dialects import Dialect
 from proxy.api.routes import Served, Worked
 from proxy.errors import AbandonedError, InvalidParametersError
@@ -58,7 +58,7 @@ _NO_BOOLEAN = InvalidParametersError.one("skip_current_image", "perhaps", "true 
 _PNG = "a PNG file in base64, at most 1 MB of text in it"
 _NO_PNG = InvalidParametersError.one("image", "4 characters, no PNG file", _PNG)
 
-router = APIRouter(prefix="/sdapi/v1", tags=["AUTOMATIC1111"], responses=responses(DIALECT, BUG))
+router = APIRouter(prefix="/sdapi/v1", tags=["AUTOMATIC1111"], responses=responses(DIALECT, *ANYWHERE))
 
 Task = Annotated[
     str | None,

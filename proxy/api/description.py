@@ -15,10 +15,12 @@ from proxy.errors import (
     DeadlineExceededError,
     EaselError,
     FamilyMisfitError,
+    InvalidKeyError,
     InvalidParametersError,
     ModelUnavailableError,
     NotReadyError,
     QueueFullError,
+    RateLimitedError,
     StoppingError,
     TooManyRequestsError,
 )
@@ -27,6 +29,12 @@ Responses = dict[int | str, dict[str, Any]]
 _SUPPOSED = ("HTTPValidationError", "ValidationError")
 
 BUG = EaselError(MISTAKE)
+# What may come of a request to any path that is not open to all.
+ANYWHERE = (
+    InvalidKeyError("an API key is needed here, as Authorization: Bearer"),
+    RateLimitedError("60 requests a minute of this key", 7),
+    BUG,
+)
 UNKNOWN_FAMILY = InvalidParametersError.one("family", "dream", "one of emoji")
 _AWAY = ModelUnavailableError("emoji_decoder", "the model server cannot be reached")
 _MISFIT = FamilyMisfitError("emoji", "emoji_decoder has no serving_default with an image")

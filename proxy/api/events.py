@@ -19,7 +19,7 @@ from starlette.exceptions import HTTPException
 
 from proxy.api.answers import Cancelled, Error, ProgressEvent, QueuedEvent, generated
 from proxy.api.callers import caller, owns
-from proxy.api.description import BUG, DRAWING, Responses, responses
+from proxy.api.description import ANYWHERE, DRAWING, Responses, responses
 from proxy.api.dialects import Dialect, easel
 from proxy.api.parameters import Parameters, Whole, once
 from proxy.api.routes import Worked
@@ -81,7 +81,7 @@ def _outside_of_streams(described: Responses) -> Responses:
     }
 
 
-router = APIRouter(route_class=_Watched, responses=_outside_of_streams(responses(DIALECT, BUG)))
+router = APIRouter(route_class=_Watched, responses=_outside_of_streams(responses(DIALECT, *ANYWHERE)))
 
 
 async def _watched(

@@ -14,7 +14,7 @@ from fastapi.responses import StreamingResponse
 from fastapi.sse import format_sse_event
 
 from proxy.api.callers import caller
-from proxy.api.description import BUG, DRAWING, UNKNOWN_FAMILY, Responses, large, responses
+from proxy.api.description import ANYWHERE, DRAWING, UNKNOWN_FAMILY, Responses, large, responses
 from proxy.api.openai_shapes import DIALECT, Image, ImageRequest, Images, Model, ModelList
 from proxy.api.present import Present
 from proxy.api.routes import Served, Worked
@@ -32,7 +32,7 @@ _NO_USAGE = {
     "total_tokens": 0,
 }
 
-router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=responses(DIALECT, BUG))
+router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=responses(DIALECT, *ANYWHERE))
 _DRAWN: Responses = {
     200: {"content": {"text/event-stream": {}}, "description": "The pictures; a stream of events if `stream` says so"},
     **responses(DIALECT, large("/v1/images/generations"), UNKNOWN_FAMILY, *DRAWING),

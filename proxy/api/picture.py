@@ -10,7 +10,7 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from pydantic import BaseModel, ConfigDict, Field
 
 from proxy.api.answers import Error
-from proxy.api.description import BUG, DRAWING, responses
+from proxy.api.description import ANYWHERE, DRAWING, responses
 from proxy.api.dialects import Dialect, easel, order, sides
 from proxy.api.parameters import Real, Text, Whole, allowed, once
 from proxy.api.present import Present
@@ -57,7 +57,7 @@ class ImageAnswer(BaseModel):
 DIALECT = Dialect(
     easel, Error, {"caption": "prompt", "n": "batch_size", "width": "size", "height": "size"}, {"/image": ImageQuery}
 )
-router = APIRouter(tags=["Older shape"], responses=responses(DIALECT, BUG))
+router = APIRouter(tags=["Older shape"], responses=responses(DIALECT, *ANYWHERE))
 
 
 def _query(request: Request, query: Annotated[ImageQuery, Query()]) -> ImageQuery:

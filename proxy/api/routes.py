@@ -18,7 +18,7 @@ from proxy.api.answers import (
     State,
     generated,
 )
-from proxy.api.description import BUG, DRAWING, NOT_READY, Responses, large, responses
+from proxy.api.description import ANYWHERE, BUG, DRAWING, NOT_READY, Responses, large, responses
 from proxy.api.dialects import EASEL
 from proxy.api.parameters import Parameters, allowed, described, once
 from proxy.api.present import Present
@@ -39,7 +39,8 @@ _PICTURE: Responses = {
 }
 _NO_CAPTION = InvalidParametersError.one("caption", None, allowed("caption"))
 
-router = APIRouter(responses=responses(EASEL, BUG))
+router = APIRouter(responses=responses(EASEL, *ANYWHERE))
+health = APIRouter(responses=responses(EASEL, BUG))
 
 
 def _service(request: Request) -> Service:
@@ -96,13 +97,13 @@ async def get_tokens(
     return Counted(tokens=tokens.count, most=CONTENT_LENGTH, dropped=tokens.dropped)
 
 
-@router.get("/healthz")
+@health.get("/healthz")
 async def get_healthz() -> State:
     """Whether the proxy runs."""
     return State(status="ok")
 
 
-@router.get("/readyz", responses=responses(EASEL, NOT_READY))
+@health.get("/readyz", responses=responses(EASEL, NOT_READY))
 async def get_readyz(service: Served) -> State:
     """Whether every model of every family answers; if not, which ones do not."""
     try:

@@ -4,6 +4,7 @@ import json
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
@@ -211,8 +212,8 @@ async def test_the_examples_are_a_request_that_is_understood(operation: Operatio
     assert answer.headers["content-type"].split(";")[0] in content
 
 
-async def errors_of(operation: Operation) -> AsyncIterator[httpx.Response]:
-    """What comes when a parameter is wrong, the body too large, a model away, or the proxy busy, late or broken."""
+async def errors_of(operation: Operation, no_keys: Path) -> AsyncIterator[httpx.Response]:
+    """What comes when a parameter is wrong, the body large, a model away, or the proxy busy, late, closed or broken."""
     good = asked(operation)
     async with connected() as client:
         for key in good.values:
@@ -224,18 +225,22 @@ async def errors_of(operation: Operation) -> AsyncIterator[httpx.Response]:
     for fault in (down, nonsense, late, broken):
         async with connected(fault, request_seconds=0.3) as client:
             yield await good.send(client)
-    for settings in ({"requests_per_caller": 1}, {"request_seconds": 1e-6}):
+    for settings in ({"requests_per_caller": 1}, {"request_seconds": 1e-6}, {"api_keys_file": no_keys}):
         async with connected(**settings) as client:
             yield await good.send(client)
+    async with connected(requests_per_minute_per_address=1) as client:
+        await client.get("/models")
+        yield await good.send(client)
     async with connected(has_state=False) as client:
         yield await good.send(client)
 
 
 @pytest.mark.parametrize("operation", OPERATIONS, ids=str)
-async def test_what_comes_is_what_is_described(operation: Operation) -> None:
+async def test_what_comes_is_what_is_described(operation: Operation, tmp_path: Path) -> None:
     """Every error that can be brought about has a status that is listed, and its shape; none that is listed cannot."""
     seen = {"499"}  # the test after this one
-    async for answer in errors_of(operation):
+    (no_keys := tmp_path / "keys.toml").touch()
+    async for answer in errors_of(operation, no_keys):
         status = str(answer.status_code)
         assert status in operation.responses, answer.text
         if status in operation.errors:

@@ -158,7 +158,7 @@ async def test_the_picture_is_the_one_that_no_fault_would_have_given(
 async def test_other_refusals_are_told_at_once(connect: Connect, fake: FakeModelServer, number: int) -> None:
     async with connect() as client:
         seen = failing_once_each(fake, lambda: (number, b"{}"))
-        answer = await client.get("/generate", params=QUICK)
+        answer = await client.get("/generate", params={**QUICK, "negative_caption": QUICK["caption"]})
     assert answer.status_code == (503 if number in (404, 429) else 502)
     assert max(seen.values()) == 1
 
