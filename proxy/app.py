@@ -9,6 +9,7 @@ from fastapi import FastAPI
 
 from proxy import tokenizer
 from proxy.api import automatic1111, events, failures, openai, pages, picture
+from proxy.api.ending import Ending
 from proxy.api.limits import BodyLimit
 from proxy.api.routes import router
 from proxy.catalogue import Catalogue
@@ -70,6 +71,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
         app.include_router(api.router)
     pages.install(app)
     app.add_middleware(BodyLimit)
+    app.add_middleware(Ending)
     failures.install(app)
     return app
 

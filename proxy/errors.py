@@ -10,6 +10,7 @@ EaselError
 │       └── RefusedCallError   502  the model server refused a call that it would refuse again
 ├── FamilyMisfitError          503  the models of a family do not fit together
 ├── NotReadyError              503  what is still missing, at readiness
+├── EndingError                503  the proxy is stopped, and could not finish the request in time
 ├── UnknownJobError            404  no job of this name, or not any more
 └── AbandonedError             499  the client left before its picture was done
 """
@@ -133,6 +134,17 @@ class NotReadyError(EaselError):
     def because(cls, causes: Sequence[EaselError]) -> "NotReadyError":
         """The error that repeats every cause."""
         return cls("; ".join(str(cause) for cause in causes), [detail for cause in causes for detail in cause.details])
+
+
+class EndingError(EaselError):
+    """The proxy is stopped, and could not finish the request in time."""
+
+    status = 503
+    kind = "ending"
+    retry_after_seconds = _RETRY_AFTER_SECONDS
+
+    def __init__(self) -> None:
+        super().__init__("the proxy was stopped, and could not finish the request in time")
 
 
 class UnknownJobError(EaselError):

@@ -42,6 +42,11 @@ def _answer(request: Request, status: int, error: EaselError, headers: Mapping[s
 
 async def _easel_error(request: Request, error: Exception) -> Response:
     assert isinstance(error, EaselError)  # noqa: S101 - the type it is registered for
+    return told(request, error)
+
+
+def told(request: Request, error: EaselError) -> Response:
+    """The answer to a request that ends with the error."""
     seconds = error.retry_after_seconds
     return _answer(request, error.status, error, None if seconds is None else {"Retry-After": str(seconds)})
 
