@@ -146,6 +146,7 @@ class StoppingError(EaselError):
 
     status = 503
     kind = "stopping"
+    retry_after_seconds = _RETRY_AFTER_SECONDS
 
     def __init__(self) -> None:
         super().__init__("the proxy was stopped before the picture was done")

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
-from tests.chaos.users import Outcome, User
+from tests.chaos.users import NOT_ACCEPTED, Outcome, User
 
 _BAD = (Outcome.WRONG, Outcome.OTHER)
 
@@ -37,7 +37,7 @@ class Report:
         seconds = sorted(second for user in self.users for second in user.seconds)
         longest = f"{seconds[-1]:.1f}" if seconds else "-"
         median = f"{seconds[len(seconds) // 2]:.2f}" if seconds else "-"
-        accepted = sum(count for outcome, count in self.outcomes.items() if outcome is not Outcome.NOT_ACCEPTED)
+        accepted = sum(count for outcome, count in self.outcomes.items() if outcome not in NOT_ACCEPTED)
         rows = {
             "| fault": "times |",
             "|---": "---|",

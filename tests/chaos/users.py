@@ -30,10 +30,15 @@ class Outcome(StrEnum):
     """How a request ended."""
 
     RIGHT = "the right bytes"
-    LATE = "504, and its deadline had passed"
+    LATE = f"504 after the {DEADLINE_SECONDS:g} s that it had"
+    SHORT = f"504 after the {SHORT_SECONDS:g} s that it asked for"
     WRONG = "wrong: other bytes, or 504 too early"
     OTHER = "other: another status, or no answer"
-    NOT_ACCEPTED = "not accepted: refused, or 503 with Retry-After"
+    REFUSED = "not accepted: no connection"
+    AWAY = "not accepted: 503 with Retry-After"
+
+
+NOT_ACCEPTED = (Outcome.REFUSED, Outcome.AWAY)
 
 
 def pictures() -> list[Asked]:
@@ -69,7 +74,7 @@ class User:
             limit = SHORT_SECONDS if self._random.random() < 0.1 else DEADLINE_SECONDS
             outcome = await self._draw(way, asked, limit, closing)
             self.outcomes[outcome] += 1
-            if outcome is Outcome.NOT_ACCEPTED:
+            if outcome in NOT_ACCEPTED:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
     async def _draw(self, way: str, asked: Asked, limit: float, closing: Sequence[float]) -> Outcome:
@@ -79,21 +84,23 @@ class User:
             async with asyncio.timeout(3 * DEADLINE_SECONDS):
                 status, answer, accepted = await self.ask(way, {**asked, "deadline_seconds": limit})
         except httpx.ConnectError:
-            return Outcome.NOT_ACCEPTED
+            return Outcome.REFUSED
         except Exception as exc:
             # A connection that the kernel made and the proxy never took.
             if not accepted and isinstance(exc, httpx.TransportError) and _at(closing, start):
-                return Outcome.NOT_ACCEPTED
+                return Outcome.REFUSED
             return self._complain(Outcome.OTHER, way, asked, repr(exc))
         seconds = time.monotonic() - start
         if status == 200:
             self.seconds.append(seconds)
             is_right = answer == self._right[way, asked["caption"]]
             return Outcome.RIGHT if is_right else self._complain(Outcome.WRONG, way, asked, "other bytes")
+        if status == 504 and seconds >= limit - 0.05:
+            return Outcome.SHORT if limit == SHORT_SECONDS else Outcome.LATE
         if status == 504:
-            return Outcome.LATE if seconds >= limit - 0.05 else self._complain(Outcome.WRONG, way, asked, f"{seconds}")
+            return self._complain(Outcome.WRONG, way, asked, f"504 after {seconds:.2f} of {limit:g} s")
         if status == 503 and not accepted:
-            return Outcome.NOT_ACCEPTED
+            return Outcome.AWAY
         return self._complain(Outcome.OTHER, way, asked, f"{status} {answer[0][:200]!r}")
 
     def _complain(self, outcome: Outcome, way: str, asked: Asked, reason: str) -> Outcome:

@@ -130,18 +130,25 @@ def is_refused(url: str) -> bool:
 
 
 def test_work_that_does_not_end_is_ended(model_server: str, fake: FakeModelServer) -> None:
-    """SIGTERM gives it EASEL_SHUTDOWN_SECONDS; then no work goes on."""
+    """SIGTERM gives it EASEL_SHUTDOWN_SECONDS; then no work goes on, and who waits is told."""
     slow(fake, 0.2)
     with (
         running_proxy(model_server, shutdown_seconds=2) as (url, pid, log),
         watching(url, steps=150, steps_per_call=1) as events,
+        ThreadPoolExecutor(1) as pool,
     ):
         until(events, "progress")
+        asked = {"caption": "a", "steps": 150, "steps_per_call": 1}
+        waited = pool.submit(httpx.get, f"{url}/generate", params=asked, timeout=60)
+        time.sleep(0.5)
         start = time.monotonic()
         psutil.Process(pid).terminate()
         with contextlib.suppress(httpx.RemoteProtocolError):
             list(events)
         assert 1.5 < time.monotonic() - start < 5
+        assert waited.result().status_code == 503
+        assert waited.result().json()["error"]["type"] == "stopping"
+        assert int(waited.result().headers["Retry-After"]) > 0
     assert any("Application shutdown complete" in line for line in log)
     assert not any("never retrieved" in line or "was destroyed" in line for line in log)
     made = len(fake.calls)

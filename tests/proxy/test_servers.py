@@ -284,6 +284,16 @@ async def connected(*servers: Server) -> AsyncIterator[httpx.AsyncClient]:
         yield client
 
 
+async def test_no_probe_outlives_the_application(fake: FakeModelServer) -> None:
+    app = create_app(Settings(), fake.transport())
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as client:
+        fake.down = True
+        assert (await client.get("/readyz")).status_code == 503
+        assert len(asyncio.all_tasks()) > 1
+    assert asyncio.all_tasks() == {asyncio.current_task()}
+
+
 async def test_connections_are_used_again() -> None:
     """Three at most are needed at once: for the versions of three models."""
     with running(FakeModelServer()) as server:
