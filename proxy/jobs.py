@@ -119,6 +119,8 @@ class Job:
     async def progressed(self, progress: Progress) -> None:
         """Tell the watchers how far the picture is."""
         self._check()
+        if isinstance(self.state, Progressed) and self.state.step == progress.step:
+            return  # between two networks no step is made
         now = time.monotonic()
         self._started = self._started or now
         seconds_left = None
@@ -170,10 +172,16 @@ class Jobs:
         """The job of that name; None if there is none, or not any more."""
         return self._jobs.get(job_id)
 
-    def start(self, order: Order, preview_steps: int = 0, most_previews: int | None = None) -> Job:
-        """Begin to draw; nobody has to wait for it."""
+    def start(
+        self, order: Order, preview_steps: int = 0, most_previews: int | None = None, *, has_name: bool = True
+    ) -> Job:
+        """Begin to draw; nobody has to wait for it.
+
+        has_name: whether anybody is told its id; one that nobody can find is not kept after its end.
+        """
         job = Job(secrets.token_urlsafe(16), preview_steps, most_previews, self._left_seconds)
-        self._jobs[job.id] = job
+        if has_name:
+            self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job, order))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -188,7 +196,8 @@ class Jobs:
             _log.exception("A job failed.")
             job.enter(Failed(EaselError(MISTAKE)))
         finally:
-            asyncio.get_running_loop().call_later(self._kept_seconds, self._jobs.pop, job.id, None)
+            if job.id in self._jobs:
+                asyncio.get_running_loop().call_later(self._kept_seconds, self._jobs.pop, job.id, None)
 
     async def close(self) -> None:
         """End all work at once."""
