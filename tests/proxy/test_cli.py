@@ -142,7 +142,9 @@ def test_a_sheet_that_its_format_cannot_hold_is_one_sentence(
         assert main(["a", "--url", address, "--steps", "1", "-o", "out", "--sheet", name]) == status
     assert len(list((folder / "out").iterdir())) == 1
     assert (folder / name).exists() == (not status)
-    assert capsys.readouterr().err.count("\n") == status
+    problem = capsys.readouterr().err
+    assert problem.startswith(f"{name}: the sheet is " if status else "")
+    assert problem.count("\n") == status
 
 
 def test_a_file_of_captions_may_begin_with_a_byte_order_mark(url: str, folder: Path) -> None:
