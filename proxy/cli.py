@@ -142,7 +142,8 @@ def _carry_out(plan: Plan) -> None:
                     path = plan.output if _file_format(plan.output) else plan.output / f"{number:03}-{name}"
                     path.write_bytes(file)
                     print(f"{path}: {request.caption!r}, seed {seed}", flush=True)
-                    shown.append((file, request.caption))
+                    if plan.sheet is not None:
+                        shown.append((file, request.caption))
     finally:  # what was drawn before a failure is shown too
         if plan.sheet is not None and shown:
             _write_sheet(plan.sheet, shown)

@@ -5,6 +5,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from proxy.infotext import Infotext, fields
+from tests.proxy.infotexts import parse
 
 PLAIN = Infotext("red heart", "blurry", 20, "Euler", 7.5, 1, 128, 128, "emoji")
 
@@ -36,22 +37,6 @@ hostile = st.one_of(
         )
     ).map("".join),
 )
-
-
-def parse(text: str) -> Infotext:
-    """What was written."""
-    found = fields(text)
-    return Infotext(
-        caption=found["Prompt"],
-        negative_caption=found["Negative prompt"],
-        steps=int(found["Steps"]),
-        sampler=found["Sampler"],
-        guidance_scale=float(found["CFG scale"]),
-        seed=int(found["Seed"]),
-        width=int(found["Size-1"]),
-        height=int(found["Size-2"]),
-        model=found["Model"],
-    )
 
 
 def test_it_is_written_as_automatic1111_writes_it() -> None:
