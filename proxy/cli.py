@@ -25,6 +25,8 @@ from proxy.sheet import sheet
 
 _URL = "http://127.0.0.1:5000"
 _SUFFIXES = {".png": Format.PNG, ".jpg": Format.JPEG, ".jpeg": Format.JPEG, ".webp": Format.WEBP}
+# In pixels; PNG has no limit that matters.
+_LARGEST_SIDES = {Format.JPEG: 65_500, Format.WEBP: 16_383}
 _LONGEST_NAME = 40
 _INTERRUPTED = 130
 _BAR = "{desc} |{bar:24}| {n_fmt}/{total_fmt}{postfix}"
@@ -105,7 +107,7 @@ def _plan(options: argparse.Namespace) -> Plan:
 
 def _captions(file: Path) -> list[str]:
     try:
-        lines = file.read_text(encoding="utf-8").split("\n")
+        lines = file.read_text(encoding="utf-8-sig").split("\n")
     except (OSError, UnicodeError) as exc:
         raise InvalidParametersError.one("--captions", str(file), f"a text file that can be read ({exc})") from exc
     captions = [line.strip() for line in lines if line.strip()]
@@ -133,17 +135,31 @@ def _carry_out(plan: Plan) -> None:
     if _file_format(plan.output) is None:
         plan.output.mkdir(parents=True, exist_ok=True)
     shown = []
-    with Client(plan.url) as client:
-        for number, request in enumerate(plan.requests, 1):
-            for name, seed, file in _draw(client, request, f"{number}/{len(plan.requests)} {request.caption}"):
-                path = plan.output if _file_format(plan.output) else plan.output / f"{number:03}-{name}"
-                path.write_bytes(file)
-                print(f"{path}: {request.caption!r}, seed {seed}", flush=True)
-                if plan.sheet is not None:
-                    shown.append((Image.open(io.BytesIO(file)), request.caption))
-    if plan.sheet is not None:
-        plan.sheet.write_bytes(encode(np.asarray(sheet(shown)), _SUFFIXES[plan.sheet.suffix.lower()], {}))
-        print(plan.sheet)
+    try:
+        with Client(plan.url) as client:
+            for number, request in enumerate(plan.requests, 1):
+                for name, seed, file in _draw(client, request, f"{number}/{len(plan.requests)} {request.caption}"):
+                    path = plan.output if _file_format(plan.output) else plan.output / f"{number:03}-{name}"
+                    path.write_bytes(file)
+                    print(f"{path}: {request.caption!r}, seed {seed}", flush=True)
+                    if plan.sheet is not None:
+                        shown.append((file, request.caption))
+    finally:  # what was drawn before a failure is shown too
+        if plan.sheet is not None and shown:
+            _write_sheet(plan.sheet, shown)
+
+
+def _write_sheet(path: Path, drawn: Sequence[tuple[bytes, str]]) -> None:
+    """Files and their captions in one picture. Raises ClientError if its format cannot be so large, OSError."""
+    file_format = _SUFFIXES[path.suffix.lower()]
+    page = sheet([(Image.open(io.BytesIO(file)), caption) for file, caption in drawn])
+    if max(page.size) > (largest := _LARGEST_SIDES.get(file_format, math.inf)):
+        size = f"{page.width}x{page.height}"
+        raise ClientError(
+            f"{path}: the sheet is {size} pixels, {file_format} has at most {largest} a side, png has more"
+        )
+    path.write_bytes(encode(np.asarray(page), file_format, {}))
+    print(path)
 
 
 def _draw(client: Client, request: Parameters, label: str) -> Iterator[tuple[str, int, bytes]]:

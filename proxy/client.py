@@ -2,7 +2,7 @@
 
 import contextlib
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Generator, Mapping
 from types import TracebackType
 from typing import Any, Self
 
@@ -47,12 +47,13 @@ class Client:
         """
         job, data = None, {}
         try:
-            for event in self._events(parameters):
-                data = event.json()
-                if event.event in ("result", "error"):
-                    break
-                job = data["job"]
-                tell(event.event, data)
+            with contextlib.closing(self._events(parameters)) as events:
+                for event in events:
+                    data = event.json()
+                    if event.event in ("result", "error"):
+                        break
+                    job = data["job"]
+                    tell(event.event, data)
         except ClientError:
             raise
         except BaseException:
@@ -63,7 +64,7 @@ class Client:
             raise ClientError(data["error"]["message"])
         return data
 
-    def _events(self, parameters: Mapping[str, Any]) -> Iterator[ServerSentEvent]:
+    def _events(self, parameters: Mapping[str, Any]) -> Generator[ServerSentEvent]:
         """The events of one picture without end, over as many connections as it takes.
 
         The last event's id leads back to the picture. Before the first, asking again would draw another.
@@ -72,9 +73,10 @@ class Client:
         while True:
             broken = httpx.HTTPError("the connection ended before the picture was done")
             try:
-                for event in self._connection(parameters, last_id):
-                    last_id, waits = event.id, iter(_BACK_OFF_SECONDS)
-                    yield event
+                with contextlib.closing(self._connection(parameters, last_id)) as events:
+                    for event in events:
+                        last_id, waits = event.id, iter(_BACK_OFF_SECONDS)
+                        yield event
             except httpx.HTTPError as exc:
                 broken = exc
             wait = next(waits, None)
@@ -83,7 +85,7 @@ class Client:
                 raise ClientError(f"{self._url}: no proxy answers there, or not any more: {reason}") from broken
             time.sleep(wait)
 
-    def _connection(self, parameters: Mapping[str, Any], last_id: str) -> Iterator[ServerSentEvent]:
+    def _connection(self, parameters: Mapping[str, Any], last_id: str) -> Generator[ServerSentEvent]:
         """The events after the one of that id; of a new picture if it is empty."""
         headers = {"Last-Event-ID": last_id} if last_id else {}
         with connect_sse(self._http, "GET", "generate/events", params=dict(parameters), headers=headers) as source:

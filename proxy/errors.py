@@ -42,7 +42,7 @@ class EaselError(Exception):
         self.details = [dict(detail) for detail in details]
 
     def as_json(self) -> dict[str, Any]:
-        """The one shape that every error has on the wire."""
+        """The shape of errors in Easel's own API."""
         return {"error": {"type": self.kind, "message": str(self), "details": self.details}}
 
 

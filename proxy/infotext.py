@@ -38,7 +38,7 @@ class Infotext:
     model: str
 
     def __str__(self) -> str:
-        """The text that `parse` reads."""
+        """The text; `fields` reads from it what was written."""
         captions = [self.caption]
         if self.negative_caption:
             captions.append(f"{_NEGATIVE} {self.negative_caption}")
@@ -56,25 +56,6 @@ class Infotext:
             if read[name] != meant:
                 written[_EXACT[name]] = json.dumps(meant)
         return "\n".join([*captions, ", ".join(f"{name}: {value}" for name, value in written.items())])
-
-
-def parse(text: str) -> Infotext:
-    """What was written. Raises ValueError if a field is missing or no number."""
-    found = fields(text)
-    try:
-        return Infotext(
-            caption=found["Prompt"],
-            negative_caption=found["Negative prompt"],
-            steps=int(found["Steps"]),
-            sampler=found["Sampler"],
-            guidance_scale=float(found["CFG scale"]),
-            seed=int(found["Seed"]),
-            width=int(found["Size-1"]),
-            height=int(found["Size-2"]),
-            model=found["Model"],
-        )
-    except KeyError as exc:
-        raise ValueError(f"there is no {exc}") from exc
 
 
 def fields(text: str) -> dict[str, str]:

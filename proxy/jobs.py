@@ -137,6 +137,8 @@ class Job:
     async def progressed(self, progress: Progress) -> None:
         """Tell the watchers how far the picture is."""
         self._check()
+        if isinstance(self.state, Progressed) and self.state.step == progress.step:
+            return  # between two networks no step is made
         now = time.monotonic()
         self._started = self._started or now
         seconds_left = None
@@ -197,10 +199,22 @@ class Jobs:
         """The job of that name; None if there is none, or not any more."""
         return self._jobs.get(job_id)
 
-    def start(self, order: Order, caller: str, preview_steps: int = 0, most_previews: int | None = None) -> Job:
-        """Begin to draw; nobody has to wait for it."""
+    def start(
+        self,
+        order: Order,
+        caller: str,
+        preview_steps: int = 0,
+        most_previews: int | None = None,
+        *,
+        has_name: bool = True,
+    ) -> Job:
+        """Begin to draw; nobody has to wait for it.
+
+        has_name: whether anybody is told its id; one that nobody can find is not kept after its end.
+        """
         job = Job(secrets.token_urlsafe(16), caller, preview_steps, most_previews, self._left_seconds)
-        self._jobs[job.id] = job
+        if has_name:
+            self._jobs[job.id] = job
         task = asyncio.create_task(self._run(job, order))
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -215,7 +229,8 @@ class Jobs:
             _log.exception("A job failed.")
             job.enter(Failed(EaselError(MISTAKE)))
         finally:
-            self._keep(job)
+            if job.id in self._jobs:
+                self._keep(job)
 
     def _keep(self, ended: Job) -> None:
         self._ended.append(ended)

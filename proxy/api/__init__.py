@@ -1,1 +1,1 @@
-"""The HTTP surface: parameters, routes and the one shape of every error."""
+"""The HTTP surface: Easel's own API and those of other programs, each with its parameters and its shape of errors."""

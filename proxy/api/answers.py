@@ -120,7 +120,7 @@ class ErrorRecord(BaseModel):
 
 
 class Error(BaseModel):
-    """The answer to every request that failed."""
+    """The answer to every request of Easel's own API that failed."""
 
     error: ErrorRecord
 

@@ -16,43 +16,27 @@ from fastapi import APIRouter, Depends, Query, Request, Response
 from starlette.exceptions import HTTPException
 
 from proxy import infotext, text_chunks
+from proxy.api.automatic1111_answers import progress, text_to_image
 from proxy.api.automatic1111_shapes import (
+    DIALECT,
     SAMPLERS,
-    Automatic1111Error,
-    Checkpoint,
+    CheckpointEntry,
     Options,
     PngInfo,
     PngInfoRequest,
-    Progress,
+    ProgressAnswer,
     Sampler,
     TextToImage,
     TextToImageRequest,
-    failure,
-    progress,
-    text_to_image,
 )
 from proxy.api.callers import caller, has_key
 from proxy.api.description import ANYWHERE, DRAWING, large, responses
-from proxy.api.dialects import Dialect
 from proxy.api.routes import Served, Worked
 from proxy.errors import AbandonedError, InvalidParametersError
 from proxy.jobs import Failed, Finished, Job
 from proxy.service import Result
 from proxy.works import Caller, Work, Works
 
-DIALECT = Dialect(
-    failure,
-    Automatic1111Error,
-    {
-        "caption": "prompt",
-        "negative_caption": "negative_prompt",
-        "guidance_scale": "cfg_scale",
-        "sampler": "sampler_name",
-        "n": "batch_size",
-        "family": "override_settings.sd_model_checkpoint",
-    },
-    {"/sdapi/v1/txt2img": TextToImageRequest, "/sdapi/v1/png-info": PngInfoRequest},
-)
 _INTERRUPTED = AbandonedError("the request was cancelled")
 _NO_BOOLEAN = InvalidParametersError.one("skip_current_image", "perhaps", "true or false")
 _PNG = "a PNG file in base64, at most 1 MB of text in it"
@@ -85,7 +69,7 @@ def _caller(request: Request, task: str | None) -> Caller:
 )
 async def post_txt2img(request: Request, works: AllWorks, jobs: Worked, body: TextToImageRequest) -> Response:
     """batch_size x n_iter pictures, whose seeds count up from `seed`."""
-    job = jobs.start(body.order(), caller(request), body.preview_steps)
+    job = jobs.start(body.order(), caller(request), body.preview_steps, has_name=False)
     with works.under_way(_caller(request, body.force_task_id), job) as work:
         result = await _finished(request, work)
     answer = await asyncio.to_thread(text_to_image, body, result)
@@ -98,7 +82,7 @@ async def get_progress(
     works: AllWorks,
     skip_current_image: Annotated[bool, Query(description="true or false", examples=[True])] = False,
     force_task_id: Task = None,
-) -> Progress:
+) -> ProgressAnswer:
     """How far the caller's oldest work is. `current_image` is there if `show_progress_every_n_steps` was sent."""
     under_way = works.of(_caller(request, force_task_id))
     return await asyncio.to_thread(progress, under_way, not skip_current_image)
@@ -119,9 +103,9 @@ async def get_samplers() -> list[Sampler]:
 
 
 @router.get("/sd-models")
-async def get_sd_models(service: Served) -> list[Checkpoint]:
+async def get_sd_models(service: Served) -> list[CheckpointEntry]:
     """The families; the first is the default."""
-    return [Checkpoint(title=name, model_name=name, filename=name) for name in service.catalogue.names]
+    return [CheckpointEntry(title=name, model_name=name, filename=name) for name in service.catalogue.names]
 
 
 @router.get("/options")

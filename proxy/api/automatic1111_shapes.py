@@ -1,22 +1,17 @@
-"""The JSON of AUTOMATIC1111's API, and how Easel's orders and results are said in it."""
+"""The JSON of AUTOMATIC1111's API, and how Easel's orders and errors are said in it."""
 
 from base64 import b64encode
-from collections.abc import Sequence
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
-import orjson
 from pydantic import BaseModel, Field
 
-from proxy.api.dialects import Foreign, order
-from proxy.api.parameters import Real, Text, Whole, allowed
+from proxy.api.dialects import Dialect, Foreign, order
+from proxy.api.parameters import MOST_PICTURES, MOST_STEPS, Real, Text, Whole, allowed
 from proxy.errors import EaselError, InvalidParametersError
 from proxy.infotext import Infotext
-from proxy.jobs import Progressed, Queued
-from proxy.pictures import Format, encode, grid
-from proxy.service import Order, Result
-from proxy.works import Work
+from proxy.pictures import Format, encode
+from proxy.service import Order
 
 # Their name and aliases of each. Where theirs have Karras's noise levels as an option, ours always have them.
 SAMPLERS = {
@@ -25,8 +20,10 @@ SAMPLERS = {
     "ddim": ("DDIM",),
 }
 _BY_NAME = {name.lower(): sampler for sampler, names in SAMPLERS.items() for name in (sampler, *names)}
-_SAMPLER_NAMES = ", ".join(names[0] for names in SAMPLERS.values()) + ', also with " Karras" after it'
-_MOST_PICTURES = 16
+_SAMPLER_NAMES = (
+    ", ".join(names[0] for names in SAMPLERS.values()) + ', also with " Karras" after it; none is ancestral'
+)
+_TOGETHER = f"1 to {MOST_PICTURES} together"
 _RANDOM = -1
 
 
@@ -34,7 +31,7 @@ class OverrideSettings(Foreign):
     """The options that hold for one request."""
 
     sd_model_checkpoint: str | None = Field(None, description="a family", examples=["emoji"])
-    show_progress_every_n_steps: Whole = Field(0, ge=-1, le=150, description="0 or -1: never", examples=[5])
+    show_progress_every_n_steps: Whole = Field(0, ge=-1, le=MOST_STEPS, description="0 or -1: never", examples=[5])
 
 
 class TextToImageRequest(Foreign):
@@ -48,10 +45,10 @@ class TextToImageRequest(Foreign):
     width: Whole | None = Field(None, description="the width of a size that was exported", examples=[128])
     height: Whole | None = Field(None, description="the height of a size that was exported", examples=[128])
     batch_size: Whole = Field(
-        1, ge=1, le=_MOST_PICTURES, description="a whole number; 1 to 16 together with n_iter", examples=[1]
+        1, ge=1, le=MOST_PICTURES, description=f"a whole number; {_TOGETHER} with n_iter", examples=[1]
     )
     n_iter: Whole = Field(
-        1, ge=1, le=_MOST_PICTURES, description="a whole number; 1 to 16 together with batch_size", examples=[1]
+        1, ge=1, le=MOST_PICTURES, description=f"a whole number; {_TOGETHER} with batch_size", examples=[1]
     )
     sampler_name: str | None = Field(None, description=f"one of {_SAMPLER_NAMES}", examples=["Euler"])
     sampler_index: str | None = Field(
@@ -74,6 +71,8 @@ class TextToImageRequest(Foreign):
 
     def order(self) -> Order:
         """The same as the service reads it, with its own limits and defaults."""
+        if self.batch_size * self.n_iter > MOST_PICTURES:
+            raise InvalidParametersError.several([self._problem("batch_size"), self._problem("n_iter")])
         return order(
             {
                 "caption": self.prompt,
@@ -88,6 +87,13 @@ class TextToImageRequest(Foreign):
                 "family": self.override_settings.sd_model_checkpoint or None,
             }
         )
+
+    def _problem(self, name: str) -> dict[str, object]:
+        return {
+            "parameter": name,
+            "received": getattr(self, name),
+            "allowed": type(self).model_fields[name].description,
+        }
 
     def _sampler(self) -> str | None:
         name = self.sampler_name or self.sampler_index
@@ -107,7 +113,7 @@ class TextToImage(BaseModel):
     info: str = Field(description="JSON with seed, all_seeds, all_prompts, infotexts and more")
 
 
-class Progress(BaseModel):
+class ProgressAnswer(BaseModel):
     """The answer to GET /sdapi/v1/progress."""
 
     progress: float = Field(description="0 to 1; 0 if nothing is under way")
@@ -125,8 +131,8 @@ class Sampler(BaseModel):
     options: dict[str, str] = {}
 
 
-class Checkpoint(BaseModel):
-    """A family."""
+class CheckpointEntry(BaseModel):
+    """A family, as AUTOMATIC1111 lists what its models were loaded from."""
 
     title: str
     model_name: str
@@ -174,82 +180,22 @@ class Automatic1111Error(BaseModel):
     details: list[dict[str, Any]] = Field(description="one record for each thing that is wrong")
 
 
-def failure(status: int, error: EaselError) -> tuple[int, dict[str, Any]]:
+def _failure(status: int, error: EaselError) -> tuple[int, dict[str, Any]]:
     """The status and the JSON of an error, in AUTOMATIC1111's shape with Easel's details."""
     said = {"detail": str(error), "errors": str(error), "details": error.details}
     return status, {"error": error.kind, "body": "", **said}
 
 
-def text_to_image(body: TextToImageRequest, result: Result) -> bytes:
-    """The answer to POST /sdapi/v1/txt2img, as JSON; encodes the pictures."""
-    infotexts = [str(_infotext(result.order, seed)) for seed in result.seeds]
-    images = [
-        b64encode(encode(picture, Format.PNG, {**result.record(i), "parameters": infotexts[i]})).decode()
-        for i, picture in enumerate(result.pictures)
-        if body.send_images
-    ]
-    info = orjson.dumps(_info(body, result, infotexts)).decode()
-    return orjson.dumps({"images": images, "parameters": body.model_dump(), "info": info})
-
-
-def _infotext(drawn: Order, seed: int) -> Infotext:
-    assert drawn.width and drawn.height and drawn.family  # noqa: S101, PT018 - a result's order has nothing open
-    return Infotext(
-        caption=drawn.caption,
-        negative_caption=drawn.negative_caption,
-        steps=drawn.steps,
-        sampler=SAMPLERS[drawn.sampler][0],
-        guidance_scale=drawn.guidance_scale,
-        seed=seed,
-        width=drawn.width,
-        height=drawn.height,
-        model=drawn.family,
-    )
-
-
-def _info(body: TextToImageRequest, result: Result, infotexts: list[str]) -> dict[str, Any]:
-    drawn = result.order
-    return {
-        "prompt": drawn.caption,
-        "all_prompts": [drawn.caption] * drawn.n,
-        "negative_prompt": drawn.negative_caption,
-        "all_negative_prompts": [drawn.negative_caption] * drawn.n,
-        "seed": drawn.seed,
-        "all_seeds": result.seeds,
-        "width": drawn.width,
-        "height": drawn.height,
-        "sampler_name": SAMPLERS[drawn.sampler][0],
-        "cfg_scale": drawn.guidance_scale,
-        "steps": drawn.steps,
-        "batch_size": body.batch_size,
-        "sd_model_name": drawn.family,
-        "sd_model_hash": None,
-        "extra_generation_params": {},
-        "index_of_first_image": 0,
-        "infotexts": infotexts,
-    }
-
-
-def progress(works: Sequence[Work], show: bool) -> Progress:
-    """How far the first of the works is; with its latest preview, if there is one to show."""
-    state = {"skipped": False, "interrupted": any(work.is_interrupted for work in works), "job_count": len(works)}
-    if not works:
-        nothing = {"job": "", "job_timestamp": "0", "job_no": 0, "sampling_step": 0, "sampling_steps": 0}
-        return Progress(progress=0, eta_relative=0, state={**state, **nothing}, current_image=None, textinfo=None)
-    work = works[0]
-    step, steps, seconds_left, textinfo = 0, 0, 0.0, None
-    match work.state:
-        case Progressed() as seen:
-            step, steps, seconds_left = seen.step, seen.steps, seen.seconds_left or 0.0
-        case Queued(position, _):
-            textinfo = f"In line: {position}"
-    began = datetime.fromtimestamp(work.began, UTC).strftime("%Y%m%d%H%M%S")
-    details = {"job": "txt2img", "job_timestamp": began, "job_no": 0, "sampling_step": step, "sampling_steps": steps}
-    shown = work.preview if show else None
-    return Progress(
-        progress=step / steps if steps else 0.0,
-        eta_relative=seconds_left,
-        state={**state, **details},
-        current_image=None if shown is None else b64encode(encode(grid(shown), Format.PNG, {})).decode(),
-        textinfo=textinfo,
-    )
+DIALECT = Dialect(
+    _failure,
+    Automatic1111Error,
+    {
+        "caption": "prompt",
+        "negative_caption": "negative_prompt",
+        "guidance_scale": "cfg_scale",
+        "sampler": "sampler_name",
+        "n": "batch_size",
+        "family": "override_settings.sd_model_checkpoint",
+    },
+    {"/sdapi/v1/txt2img": TextToImageRequest, "/sdapi/v1/png-info": PngInfoRequest},
+)

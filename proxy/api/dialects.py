@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, ValidationError, model_validator
 from starlette.exceptions import HTTPException
 
 from proxy.api.answers import Error
-from proxy.api.parameters import Parameters, allowed
+from proxy.api.parameters import CaptionQuery, Parameters, allowed
 from proxy.errors import EaselError, InvalidParametersError
 from proxy.service import Order
 
@@ -93,7 +93,7 @@ def easel(status: int, error: EaselError) -> tuple[int, dict[str, Any]]:
     return status, error.as_json()
 
 
-EASEL = Dialect(easel, Error)
+EASEL = Dialect(easel, Error, requests={"/tokens": CaptionQuery})
 
 
 def spoken(error: HTTPException) -> EaselError:

@@ -14,22 +14,22 @@ from fastapi.exceptions import RequestValidationError
 from fastapi.routing import APIRoute
 from fastapi.sse import EventSourceResponse, ServerSentEvent, format_sse_event
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import BaseModel, Field
 from starlette.exceptions import HTTPException
 
 from proxy.api.answers import Cancelled, Error, ProgressEvent, QueuedEvent, generated
 from proxy.api.callers import caller, owns
 from proxy.api.description import ANYWHERE, DRAWING, Responses, responses
 from proxy.api.dialects import Dialect, easel
-from proxy.api.parameters import Parameters, Whole, once
+from proxy.api.parameters import MOST_STEPS, Parameters, Whole, once
 from proxy.api.routes import Worked
-from proxy.errors import EaselError, UnknownJobError
+from proxy.api.streams import HEADERS, MEDIA_TYPE
+from proxy.errors import EaselError, InvalidParametersError, UnknownJobError
 from proxy.jobs import Failed, Finished, Job, Progressed, Queued, State
 from proxy.pictures import Format, encode, grid
 
 _EVENT_ID = re.compile(r"(?P<job>[\w-]{1,64})\.(?P<number>\d{1,9})")
 _REFUSED_ID = "refused.0"
-_EVENT_STREAM = "text/event-stream"
 _NO_CONTENT = 204
 _COMING_BACK = "the `id` of the last event that was seen, from a client that comes back"
 _JOB = "q3Zk0bZkQ2mX1nV7cT9yLw"
@@ -41,13 +41,20 @@ class WatchedParameters(Parameters):
     preview_steps: Whole = Field(
         0,
         ge=0,
-        le=150,
-        description="steps from one preview to the next, a whole number from 0 (none) to 150",
+        le=MOST_STEPS,
+        description=f"steps from one preview to the next, a whole number from 0 (none) to {MOST_STEPS}",
         examples=[5],
     )
 
 
-DIALECT = Dialect(easel, Error, requests={"/generate/events": WatchedParameters})
+class JobQuery(BaseModel):
+    """Which job is meant."""
+
+    job: str = Field(description="a job that an event named in its `job`", examples=[_JOB])
+
+
+DIALECT = Dialect(easel, Error, requests={"/generate/events": WatchedParameters, "/generate/cancel": JobQuery})
+_NO_JOB = InvalidParametersError.one("job", None, DIALECT.allowed("/generate/cancel", "job"))
 
 
 class _Watched(APIRoute):
@@ -64,12 +71,12 @@ class _Watched(APIRoute):
                 error = DIALECT.invalid(request.url.path, problems.errors())
             except EaselError as known:
                 error = known
-            if _EVENT_STREAM not in request.headers.get("accept", ""):
+            if MEDIA_TYPE not in request.headers.get("accept", ""):
                 raise error
             if "last-event-id" in request.headers:
                 raise HTTPException(_NO_CONTENT)
             event = format_sse_event(event="error", data_str=_error(error), id=_REFUSED_ID)
-            return Response(event, media_type=_EVENT_STREAM)
+            return Response(event, headers=HEADERS, media_type=MEDIA_TYPE)
 
         return handle_or_explain
 
@@ -124,18 +131,15 @@ async def get_events(watched: Annotated[tuple[Job, int], Depends(_watched)]) -> 
             yield ServerSentEvent(event=name, raw_data=data, id=f"{job.id}.{number}")
 
 
-@router.get("/generate/cancel", responses=responses(DIALECT, UnknownJobError(_JOB)))
-async def get_cancel(
-    request: Request,
-    jobs: Worked,
-    job: Annotated[str, Query(description="as in the events' `job`", examples=[_JOB])] = "",
-) -> Cancelled:
+@router.get("/generate/cancel", responses=responses(DIALECT, _NO_JOB, UnknownJobError(_JOB)))
+async def get_cancel(request: Request, jobs: Worked, query: Annotated[JobQuery, Query()]) -> Cancelled:
     """End a job before its next call of a network. By GET, because some notebooks' port proxies pass nothing else."""
-    found = jobs.find(job)
+    once(request, query)
+    found = jobs.find(query.job)
     if found is None or not owns(request, found):
-        raise UnknownJobError(job)
+        raise UnknownJobError(query.job)
     found.cancel()
-    return Cancelled(job=job)
+    return Cancelled(job=query.job)
 
 
 async def _event(job: Job, state: State) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""Every failure as the one JSON shape of errors."""
+"""Every failure as JSON, in the shape of the API that was asked."""
 
 from collections.abc import Mapping
 from http import HTTPStatus
@@ -8,14 +8,14 @@ from fastapi import FastAPI, Request, Response
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
 
-from proxy.api import automatic1111, events, openai_shapes, picture
+from proxy.api import automatic1111_shapes, events, openai_shapes, picture
 from proxy.api.dialects import BODY, EASEL, Dialect, spoken
 from proxy.errors import MISTAKE, EaselError, InvalidParametersError
 
 _DIALECTS = {
     "/generate/events": events.DIALECT,
     "/v1": openai_shapes.DIALECT,
-    "/sdapi": automatic1111.DIALECT,
+    "/sdapi": automatic1111_shapes.DIALECT,
     "/image": picture.DIALECT,
 }
 

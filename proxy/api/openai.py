@@ -3,7 +3,7 @@
 import asyncio
 import time
 from base64 import b64encode
-from collections.abc import AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
 from typing import Annotated, Any
 from urllib.parse import urlencode
@@ -18,6 +18,7 @@ from proxy.api.description import ANYWHERE, DRAWING, UNKNOWN_FAMILY, Responses, 
 from proxy.api.openai_shapes import DIALECT, Image, ImageRequest, Images, Model, ModelList
 from proxy.api.present import Present
 from proxy.api.routes import Served, Worked
+from proxy.api.streams import HEADERS, MEDIA_TYPE, kept_alive
 from proxy.errors import InvalidParametersError
 from proxy.jobs import Failed, Finished, Job
 from proxy.pictures import encode
@@ -34,7 +35,7 @@ _NO_USAGE = {
 
 router = APIRouter(prefix="/v1", tags=["OpenAI"], responses=responses(DIALECT, *ANYWHERE))
 _DRAWN: Responses = {
-    200: {"content": {"text/event-stream": {}}, "description": "The pictures; a stream of events if `stream` says so"},
+    200: {"content": {MEDIA_TYPE: {}}, "description": "The pictures; a stream of events if `stream` says so"},
     **responses(DIALECT, large("/v1/images/generations"), UNKNOWN_FAMILY, *DRAWING),
 }
 
@@ -47,9 +48,9 @@ async def post_images(request: Request, service: Served, jobs: Worked, body: Ima
     """
     wanted = body.order()
     if body.stream:
-        job = jobs.start(wanted, caller(request), *_partials(wanted.steps, body.partial_images))
+        job = jobs.start(wanted, caller(request), *_partials(wanted.steps, body.partial_images), has_name=False)
         await job.begun()
-        return StreamingResponse(_stream(job, body), media_type="text/event-stream")
+        return StreamingResponse(kept_alive(_stream(job, body)), headers=HEADERS, media_type=MEDIA_TYPE)
     result = await service.draw(wanted, Present(request))
     files = await result.files()
 
@@ -99,7 +100,7 @@ def _partials(steps: int, wanted: int) -> tuple[int, int]:
     return min(-(-steps // (count + 1)), (steps - 1) // count), count
 
 
-async def _stream(job: Job, body: ImageRequest) -> AsyncIterator[bytes]:
+async def _stream(job: Job, body: ImageRequest) -> AsyncGenerator[bytes]:
     """Partial images as they come, and one completed event for each picture. Who leaves, ends the work."""
     partial = 0
     try:

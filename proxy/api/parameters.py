@@ -19,6 +19,8 @@ from proxy.tokenizer import clean
 # JPEG's 64 kB of EXIF, where an emoji takes 12 ASCII characters.
 LONGEST_CAPTION = 2_500
 MOST_CAPTION_BYTES = 7_500
+MOST_PICTURES = 16
+MOST_STEPS = 150
 _LARGEST_SIZE = 2**31 - 1
 _LONGEST_SECONDS = 86_400
 
@@ -60,7 +62,7 @@ class Parameters(BaseModel):
         description=f"text that is not empty, {_LONGEST}", examples=["red heart"]
     )
     negative_caption: Text = Field("", description=f"text of {_LONGEST}", examples=["blurry"])
-    steps: Whole = Field(15, ge=1, le=150, description="a whole number from 1 to 150", examples=[15])
+    steps: Whole = Field(15, ge=1, le=MOST_STEPS, description=f"a whole number from 1 to {MOST_STEPS}", examples=[15])
     guidance_scale: Real = Field(
         7.5, ge=0, le=50, allow_inf_nan=False, description="a number from 0 to 50", examples=[7.5]
     )
@@ -70,7 +72,7 @@ class Parameters(BaseModel):
     sampler: Literal[tuple(SAMPLERS)] = Field(  # type: ignore[valid-type]
         "euler", description=f"one of {', '.join(SAMPLERS)}", examples=["euler"]
     )
-    n: Whole = Field(1, ge=1, le=16, description="a whole number from 1 to 16", examples=[1])
+    n: Whole = Field(1, ge=1, le=MOST_PICTURES, description=f"a whole number from 1 to {MOST_PICTURES}", examples=[1])
     width: Side | None = Field(None, description="the width of a size that GET /models lists", examples=[128])
     height: Side | None = Field(None, description="the height of a size that GET /models lists", examples=[128])
     format: Format = Field(Format.PNG, description=f"one of {', '.join(Format)}", examples=["png"])
@@ -92,10 +94,16 @@ class Parameters(BaseModel):
         return Order(**{name: getattr(self, name) for name in Parameters.model_fields})
 
 
-def allowed(parameter: str, model: type[BaseModel] = Parameters) -> str:
-    """What the model allows for the parameter, in words; for an unknown one, which parameters there are."""
-    field = model.model_fields.get(parameter)
-    return str(field.description) if field else f"one of the parameters {', '.join(model.model_fields)}"
+class CaptionQuery(BaseModel):
+    """What to count the tokens of."""
+
+    caption: str = Field(description="any text", examples=["red heart"])
+
+
+def allowed(parameter: str) -> str:
+    """What is allowed for the parameter, in words; for an unknown one, which parameters there are."""
+    field = Parameters.model_fields.get(parameter)
+    return str(field.description) if field else f"one of the parameters {', '.join(Parameters.model_fields)}"
 
 
 def described() -> dict[str, ParameterEntry]:

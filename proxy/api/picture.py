@@ -12,9 +12,10 @@ from pydantic import BaseModel, ConfigDict, Field
 from proxy.api.answers import Error
 from proxy.api.description import ANYWHERE, DRAWING, responses
 from proxy.api.dialects import Dialect, easel, order, sides
-from proxy.api.parameters import Real, Text, Whole, allowed, once
+from proxy.api.parameters import MOST_PICTURES, Real, Text, Whole, allowed, once
 from proxy.api.present import Present
 from proxy.api.routes import Served
+from proxy.errors import InvalidParametersError
 from proxy.service import Order
 
 _SIZE = r"^(auto|[1-9]\d{0,4}(x[1-9]\d{0,4})?)$"
@@ -34,7 +35,7 @@ class ImageQuery(BaseModel):
         description="auto, or a size that was exported, as 512x512 or, if it is square, 512",
         examples=["auto"],
     )
-    batch_size: Whole = Field(1, ge=1, le=16, description=allowed("n"), examples=[1])
+    batch_size: Whole = Field(1, ge=1, le=MOST_PICTURES, description=allowed("n"), examples=[1])
     guidance_scale: Real | None = Field(None, description=allowed("guidance_scale"), examples=[7.5])
 
     def order(self) -> Order:
@@ -54,9 +55,7 @@ class ImageAnswer(BaseModel):
     memory_use: int | None = Field(description="bytes of memory that the proxy holds, where the system tells")
 
 
-DIALECT = Dialect(
-    easel, Error, {"caption": "prompt", "n": "batch_size", "width": "size", "height": "size"}, {"/image": ImageQuery}
-)
+DIALECT = Dialect(easel, Error, {"caption": "prompt", "n": "batch_size"}, {"/image": ImageQuery})
 router = APIRouter(tags=["Older shape"], responses=responses(DIALECT, *ANYWHERE))
 
 
@@ -68,7 +67,10 @@ def _query(request: Request, query: Annotated[ImageQuery, Query()]) -> ImageQuer
 @router.get("/image", response_model=ImageAnswer, responses=responses(DIALECT, *DRAWING))
 async def get_image(request: Request, service: Served, query: Annotated[ImageQuery, Depends(_query)]) -> Response:
     """One picture, or `batch_size` of them, in base64 inside of JSON."""
-    result = await service.draw(query.order(), Present(request))
+    try:
+        result = await service.draw(query.order(), Present(request))
+    except InvalidParametersError as error:
+        raise _as_it_came(error, query) from error
     files = await result.files()
 
     def answer() -> bytes:
@@ -86,6 +88,12 @@ async def get_image(request: Request, service: Served, query: Annotated[ImageQue
         )
 
     return Response(await asyncio.to_thread(answer), media_type="application/json")
+
+
+def _as_it_came(error: InvalidParametersError, query: ImageQuery) -> InvalidParametersError:
+    """The same of the size as it was sent, which may be one number for both sides."""
+    sides = [detail for detail in error.details if detail["parameter"] in ("width", "height")]
+    return InvalidParametersError.one("size", query.size, sides[0]["allowed"]) if sides else error
 
 
 def _resident_bytes() -> int | None:

@@ -20,7 +20,7 @@ from proxy.api.answers import (
 )
 from proxy.api.description import ANYWHERE, BUG, DRAWING, NOT_READY, Responses, large, responses
 from proxy.api.dialects import EASEL
-from proxy.api.parameters import Parameters, allowed, described, once
+from proxy.api.parameters import CaptionQuery, Parameters, described, once
 from proxy.api.present import Present
 from proxy.errors import InvalidParametersError, NotReadyError
 from proxy.families import NETWORKS, Family, model_name
@@ -37,7 +37,7 @@ _READY_SECONDS = 3
 _PICTURE: Responses = {
     200: {"content": {form.media_type: {} for form in Format}, "description": "The picture, or a grid of n"}
 }
-_NO_CAPTION = InvalidParametersError.one("caption", None, allowed("caption"))
+_NO_TEXT = InvalidParametersError.one("caption", None, EASEL.allowed("/tokens", "caption"))
 
 router = APIRouter(responses=responses(EASEL, *ANYWHERE))
 health = APIRouter(responses=responses(EASEL, BUG))
@@ -88,12 +88,11 @@ async def get_models(service: Served) -> Catalogued:
     return Catalogued(families=families, samplers=list(SAMPLERS), formats=list(Format), parameters=described())
 
 
-@router.get("/tokens", responses=responses(EASEL, _NO_CAPTION))
-async def get_tokens(
-    service: Served, caption: Annotated[str, Query(description="any text", examples=["red heart"])]
-) -> Counted:
+@router.get("/tokens", responses=responses(EASEL, _NO_TEXT))
+async def get_tokens(request: Request, service: Served, query: Annotated[CaptionQuery, Query()]) -> Counted:
     """How much of a caption the networks read."""
-    tokens = await asyncio.to_thread(service.tokenizer, caption)  # which may be as long as a link
+    once(request, query)
+    tokens = await asyncio.to_thread(service.tokenizer, query.caption)  # which may be as long as a link
     return Counted(tokens=tokens.count, most=CONTENT_LENGTH, dropped=tokens.dropped)
 
 

@@ -13,7 +13,9 @@ from proxy.errors import StoppingError
 
 
 class LastWord:
-    """ASGI middleware: a request that the server cancels is told so, and events end with one that says it."""
+    """ASGI middleware: a request that the server cancels is told so, and events end with one that says it.
+
+    Other answers that have begun break off."""
 
     def __init__(self, app: ASGIApp) -> None:
         self._app = app
@@ -40,3 +42,5 @@ class LastWord:
                 data = orjson.dumps(dialect(request).say(error.status, error)[1]).decode()
                 event = format_sse_event(event="error", data_str=data)
                 await send({"type": "http.response.body", "body": event, "more_body": False})
+            else:
+                raise

@@ -10,6 +10,7 @@ from proxy import infotext
 from proxy.infotext import Infotext
 from tests.fuzz.captions import caption
 from tests.fuzz.share import COUNTS, FIGURES, SEED, share
+from tests.proxy.infotexts import parse
 
 PIECES = [
     *(
@@ -66,7 +67,7 @@ def test_hostile_texts_are_read() -> None:
         assert all(isinstance(value, str) and value.encode() is not None for value in fields.values()), repr(text)
         COUNTS["infotext: texts read"] += 1
         try:
-            infotext.parse(text)
+            parse(text)
         except ValueError:
             COUNTS["infotext: texts without all fields"] += 1
     assert slowest < 0.5
@@ -87,7 +88,7 @@ def test_hostile_captions_come_back() -> None:
             height=128,
             model=chance.choice(["emoji", hostile(chance)]),
         )
-        assert infotext.parse(str(written)) == written, repr(written)
+        assert parse(str(written)) == written, repr(written)
         COUNTS["infotext: captions sent there and back"] += 1
 
 
@@ -95,5 +96,5 @@ def test_hostile_captions_come_back() -> None:
 @given(st.text(), st.text())
 def test_any_captions_come_back(positive: str, negative: str) -> None:
     written = Infotext(positive, negative, 20, "Euler", 7.5, 1, 128, 128, "emoji")
-    assert infotext.parse(str(written)) == written
+    assert parse(str(written)) == written
     COUNTS["infotext: captions sent there and back"] += 1

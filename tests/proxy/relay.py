@@ -11,12 +11,13 @@ class Relay:
     """Passes bytes to the server at `target` and back.
 
     target: may be changed, for connections to come. requests: what the client sent over each connection.
-    is_mute: whether connections break rather than pass on an answer.
+    is_mute: whether connections break rather than pass on an answer. left: how often a client hung up.
     """
 
     def __init__(self, target: str) -> None:
         self.target = target
         self.is_mute = False
+        self.left = 0
         self.requests: list[bytearray] = []
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._open: list[socket.socket] = []
@@ -45,6 +46,7 @@ class Relay:
             while data := client.recv(65536):
                 request += data
                 server.sendall(data)
+            self.left += 1
             server.shutdown(socket.SHUT_WR)
 
     def _answer(self, server: socket.socket, client: socket.socket) -> None:

@@ -40,7 +40,6 @@ def connected(url: str) -> Iterator[Callable[..., webuiapi.WebUIApi]]:
     apis = []
 
     def connect(**options: str) -> webuiapi.WebUIApi:
-        options.setdefault("sampler", "Euler")
         apis.append(webuiapi.WebUIApi(host="127.0.0.1", port=urlsplit(url).port, **options))
         return apis[-1]
 
@@ -51,7 +50,7 @@ def connected(url: str) -> Iterator[Callable[..., webuiapi.WebUIApi]]:
 
 @pytest.fixture
 def api(connected: Callable[..., webuiapi.WebUIApi]) -> webuiapi.WebUIApi:
-    return connected()
+    return connected(sampler="Euler")
 
 
 @pytest.fixture
@@ -93,7 +92,8 @@ def test_batches_and_rounds_are_pictures_with_seeds_that_count_up(api: webuiapi.
     result = api.txt2img(**QUICK, batch_size=2, n_iter=3)
     assert len(result.images) == 6
     assert result.info["all_seeds"] == [42, 43, 44, 45, 46, 47]
-    assert [infotext.parse(image.info["parameters"]).seed for image in result.images] == result.info["all_seeds"]
+    written = [infotext.fields(image.info["parameters"])["Seed"] for image in result.images]
+    assert written == [str(seed) for seed in result.info["all_seeds"]]
     assert result.images[2].tobytes() == api.txt2img(**{**QUICK, "seed": 44}).image.tobytes()
 
 
@@ -131,7 +131,7 @@ def test_a_sampler_has_several_names(api: webuiapi.WebUIApi, name: str) -> None:
         ({"sampler_name": "Euler a"}, "sampler_name: received 'Euler a', allowed is one of Euler, DPM++ 2M, DDIM"),
         (
             {"batch_size": 5, "n_iter": 4},
-            "batch_size: received 20, allowed is a whole number; 1 to 16 together with n_iter",
+            "batch_size: received 5, allowed is a whole number; 1 to 16 together with n_iter; n_iter: received 4, ",
         ),
         ({"width": 999}, f"width: received 999, allowed is a size of family emoji: {PIXELS}x{PIXELS}"),
         ({"override_settings": {"sd_model_checkpoint": "dream"}}, "override_settings.sd_model_checkpoint: received"),
@@ -143,6 +143,21 @@ def test_what_is_asked_wrongly_is_said(api: webuiapi.WebUIApi, asked: dict[str, 
     status, answer = caught.value.args
     assert status == 422
     assert said in json.loads(answer)["detail"]
+
+
+def test_the_client_s_own_defaults_are_refused_with_the_way_out(
+    connected: Callable[..., webuiapi.WebUIApi],
+) -> None:
+    """It sends an ancestral sampler and 512x512 by itself; whoever sends what the messages list gets a picture."""
+    api = connected()
+    with pytest.raises(
+        RuntimeError, match=r"sampler_name: .*Euler a.*, allowed is one of Euler, .*; none is ancestral"
+    ):
+        api.txt2img(prompt="red heart")
+    with pytest.raises(RuntimeError, match=f"width: received 512, .*: {PIXELS}x{PIXELS}; height: received 512, "):
+        api.txt2img(prompt="red heart", sampler_name="Euler")
+    drawn = api.txt2img(prompt="red heart", sampler_name="Euler", width=PIXELS, height=PIXELS)
+    assert drawn.image.size == (PIXELS, PIXELS)
 
 
 def test_progress_goes_from_nothing_to_nothing(api: webuiapi.WebUIApi, url: str, slow: None) -> None:
@@ -175,7 +190,7 @@ def test_an_interrupt_ends_the_callers_own_work_only(
     connected: Callable[..., webuiapi.WebUIApi], slow: None, served: FakeModelServer
 ) -> None:
     """Callers of one address differ by their credentials."""
-    mine, yours = (connected(username=name, password=name) for name in ("me", "you"))
+    mine, yours = (connected(sampler="Euler", username=name, password=name) for name in ("me", "you"))
     with ThreadPoolExecutor() as pool:
         kept = pool.submit(yours.txt2img, **{**QUICK, "steps": 60})
         until(lambda: yours.get_progress()["state"]["job_count"] == 1)

@@ -118,6 +118,15 @@ async def test_a_parameter_given_twice_is_refused(client: httpx.AsyncClient, fak
     assert check(response, fake, "steps", "given once")["received"] == ["5", "6"]
 
 
+@pytest.mark.parametrize(
+    ("query", "said"), [("", "caption: received nothing, allowed is any text"), ("caption=a&caption=b", "given once")]
+)
+async def test_tokens_of_no_one_caption_are_refused(client: httpx.AsyncClient, query: str, said: str) -> None:
+    response = await client.get(f"/tokens?{query}")
+    assert response.status_code == 422
+    assert response.json()["error"]["message"].endswith(said)
+
+
 async def test_both_sides_of_an_unknown_size_are_named(client: httpx.AsyncClient) -> None:
     response = await client.get("/generate", params={"caption": "a", "width": 64, "height": 32})
     assert response.status_code == 422

@@ -58,10 +58,19 @@ def test_cancelling_leaves_the_line(url: str, served: FakeModelServer) -> None:
 
 @pytest.mark.parametrize("job", ["forgotten", ""])
 def test_a_job_that_there_is_not_cannot_be_cancelled(url: str, job: str) -> None:
-    answer = httpx.get(f"{url}/generate/cancel", params={"job": job} if job else {})
+    answer = httpx.get(f"{url}/generate/cancel", params={"job": job})
     assert answer.status_code == 404
     assert answer.json()["error"]["type"] == "unknown_job"
     assert repr(job) in answer.json()["error"]["message"]
+
+
+@pytest.mark.parametrize(
+    ("query", "said"), [("", "job: received nothing, allowed is a job"), ("job=a&job=b", "job: received ['a', 'b']")]
+)
+def test_what_names_no_one_job_is_refused(url: str, query: str, said: str) -> None:
+    answer = httpx.get(f"{url}/generate/cancel?{query}")
+    assert answer.status_code == 422
+    assert said in answer.json()["error"]["message"]
 
 
 def test_the_work_ends_when_nobody_has_watched_for_a_while(url: str, served: FakeModelServer) -> None:

@@ -20,8 +20,8 @@ from PIL import Image
 
 from proxy.cli import main
 from tests.proxy.event_stream import Gate, calls, slow, until, watching
-from tests.proxy.fake_model_server import PIXELS, FakeModelServer
-from tests.proxy.proxy_process import ROOT, free_port
+from tests.proxy.fake_model_server import PIXELS, FakeModelServer, models, running
+from tests.proxy.proxy_process import ROOT, free_port, running_proxy
 
 START_SECONDS = 30
 WRONG: list[tuple[list[str], str]] = [
@@ -107,6 +107,52 @@ def test_several_captions_fill_a_folder_and_a_sheet(url: str, folder: Path, caps
         below = page[place[0] + PIXELS : place[0] + PIXELS + 16, place[1] : place[1] + PIXELS]
         found += (below < 128).any()
     assert found == 4
+
+
+def test_a_failed_caption_leaves_the_sheet_of_those_before(
+    url: str, served: FakeModelServer, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (folder / "captions.txt").write_text("a\nb\nc\n")
+    decoded = []
+
+    def fail_once(_: str, path: str) -> tuple[int, bytes] | None:
+        decoded.extend([path] if path.endswith("decoder:predict") else [])
+        return (500, b"{}") if len(decoded) == 2 else None
+
+    served.override = fail_once
+    assert main(["--url", url, "--captions", "captions.txt", "-o", "out", "--sheet", "sheet.png"]) == 1
+    printed = capsys.readouterr()
+    assert printed.err.startswith("model emoji_decoder: ")
+    assert printed.out.splitlines()[1:] == ["sheet.png"]
+    with Image.open(folder / "sheet.png") as page:
+        assert PIXELS < page.width < 2 * PIXELS
+
+
+@pytest.mark.parametrize(
+    ("name", "side", "status"),
+    [("a.webp", 16_384, 1), ("a.jpg", 65_504, 1), ("a.webp", 16_360, 0), ("a.png", 65_504, 0)],
+)
+def test_a_sheet_that_its_format_cannot_hold_is_one_sentence(
+    folder: Path, capsys: pytest.CaptureFixture[str], name: str, side: int, status: int
+) -> None:
+    """The pictures are there."""
+    fake = FakeModelServer()
+    fake.models = models("emoji", ((side, 8),))
+    with running(fake) as server, running_proxy(server.url) as (address, _, _):
+        assert main(["a", "--url", address, "--steps", "1", "-o", "out", "--sheet", name]) == status
+    assert len(list((folder / "out").iterdir())) == 1
+    assert (folder / name).exists() == (not status)
+    problem = capsys.readouterr().err
+    assert problem.startswith(f"{name}: the sheet is " if status else "")
+    assert problem.count("\n") == status
+
+
+def test_a_file_of_captions_may_begin_with_a_byte_order_mark(url: str, folder: Path) -> None:
+    """As editors on Windows write it."""
+    (folder / "captions.txt").write_text("red heart\n", encoding="utf-8-sig")
+    assert main(["--url", url, "--captions", "captions.txt", "-o", "out.png", "--steps", "1"]) == 0
+    with Image.open(folder / "out.png") as picture:
+        assert picture.info["caption"] == "red heart"
 
 
 @pytest.mark.parametrize(("arguments", "message"), WRONG)

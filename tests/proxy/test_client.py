@@ -109,6 +109,21 @@ def test_what_the_caller_raises_cancels_the_work(url: str, served: FakeModelServ
     assert calls(served, "diffusion_model") <= made + 1 < 8
 
 
+def test_who_stops_hangs_up(url: str, served: FakeModelServer) -> None:
+    """At once, though the exception that ended it is still held, and with it all that its frames hold."""
+    slow(served, 0.2)
+
+    def fail() -> None:
+        raise ZeroDivisionError
+
+    with relayed(url) as relay, Client(relay.url) as client:
+        with pytest.raises(ZeroDivisionError) as held:
+            client.draw(ASKED, Watcher({1: fail}))
+        time.sleep(0.2)
+        assert relay.left == 1
+    assert held.value
+
+
 def test_a_call_may_take_longer_than_the_proxy_is_silent(url: str, served: FakeModelServer) -> None:
     """The comments that it sends meanwhile are no events."""
     slow(served, 16)

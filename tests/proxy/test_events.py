@@ -31,7 +31,7 @@ def test_a_picture_is_watched_and_is_what_post_answers(url: str) -> None:
     events = watch(url, **asked)
     assert [event.name for event in events] == [*["progress"] * (len(events) - 1), "result"]
     steps = [event.data["step"] for event in events[:-1]]
-    assert steps == sorted(steps)
+    assert steps == sorted(set(steps))
     assert set(steps) >= {0, 6}
     assert {event.data["steps"] for event in events[:-1]} == {6}
     assert all(event.data["preview"] is None for event in events[:-1])
@@ -144,6 +144,17 @@ def test_what_is_not_allowed_is_told_in_each_client_s_way(
     headers = {"Accept": "text/event-stream", "Last-Event-ID": event.id}
     assert httpx.get(f"{url}/generate/events", params=query, headers=headers).status_code == 204
     assert calls(served, "diffusion_model") == 0
+
+
+@pytest.mark.parametrize("steps", [1, 0])
+def test_nothing_on_the_way_holds_events_back(url: str, steps: int) -> None:
+    """Nor an error that is told as an event, nor OpenAI's events."""
+    asked: dict[str, Any] = {"caption": "red heart", "steps": steps}
+    watched = httpx.get(f"{url}/generate/events", params=asked, headers={"Accept": "text/event-stream"})
+    streamed = httpx.post(f"{url}/v1/images/generations", json={"prompt": "red heart", "steps": 1, "stream": True})
+    for answer in (watched, streamed):
+        assert answer.headers["content-type"].startswith("text/event-stream")
+        assert (answer.headers["cache-control"], answer.headers["x-accel-buffering"]) == ("no-cache", "no")
 
 
 def test_other_routes_do_not_speak_of_the_parameters_of_events(url: str) -> None:

@@ -1,6 +1,7 @@
 """Jobs outside of HTTP: their end, and the end of the proxy."""
 
 import asyncio
+import gc
 import logging
 from dataclasses import replace
 
@@ -9,7 +10,7 @@ import pytest
 
 from proxy.app import create_app
 from proxy.errors import EaselError
-from proxy.jobs import Failed, Finished, Jobs, Progressed
+from proxy.jobs import Failed, Finished, Job, Jobs, Progressed
 from proxy.pictures import Format
 from proxy.service import Order, Result, Service
 from proxy.settings import Settings
@@ -64,6 +65,36 @@ async def test_pictures_are_kept_no_longer_than_there_is_memory(fake: FakeModelS
             assert isinstance([state async for _, state in ended[-1].states()][-1], Finished)
             await asyncio.sleep(0)
         assert [jobs.find(job.id) for job in ended] == [None, *ended[1:]]
+
+
+async def test_every_step_is_told_once(fake: FakeModelServer) -> None:
+    """Also the steps between two networks, and between two rounds of pictures: 0 to 6, and the end."""
+    app = create_app(Settings(rows_per_call=1), fake.transport())
+    async with app.router.lifespan_context(app):
+        job = Jobs(app.state.service).start(replace(ORDER, n=2), "a")
+        async for number, state in job.states():
+            if isinstance(state, Progressed):
+                assert number == state.step + 1
+    assert job.number == 8
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [("/v1/images/generations", {"prompt": "a", "stream": True}), ("/sdapi/v1/txt2img", {"prompt": "a"})],
+)
+async def test_pictures_that_nobody_can_ask_for_again_are_not_kept(
+    fake: FakeModelServer, path: str, body: dict[str, object]
+) -> None:
+    """Of jobs whose name nobody was told, none is in memory when their request is answered."""
+    app = create_app(Settings(), fake.transport())
+    async with (
+        app.router.lifespan_context(app),
+        httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://e") as client,
+    ):
+        assert (await client.post(path, json=body)).status_code == 200
+        await asyncio.sleep(0.1)
+        gc.collect()
+        assert not [thing for thing in gc.get_objects() if isinstance(thing, Job) and thing.is_over]
 
 
 async def test_a_job_that_nobody_ever_watches_ends(fake: FakeModelServer) -> None:

@@ -51,6 +51,7 @@ async def test_a_size_is_chosen(fake: FakeModelServer, connect: Connect, asked: 
             "steps: received '9', allowed is one of the parameters prompt, size, batch_size, guidance",
         ),
         ("prompt=a&size=big", "size: received 'big', allowed is auto"),
+        ("prompt=a&size=512", f"size: received '512', allowed is a size of family emoji: {PIXELS}x{PIXELS}"),
         ("prompt=a&size=999x888", f"size: received '999x888', allowed is a size of family emoji: {PIXELS}x{PIXELS}"),
         ("prompt=a&batch_size=17", "batch_size: received '17', allowed is a whole number from 1 to 16"),
         ("prompt=a&guidance_scale=51", "guidance_scale: received 51"),

@@ -1,5 +1,6 @@
 """Who still waits when a real proxy process stops is told so, in the words of the API that was asked."""
 
+import asyncio
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +9,33 @@ import httpx
 import openai
 import psutil
 import pytest
+from starlette.types import Message, Receive, Scope, Send
 
+from proxy.api.stop import LastWord
 from tests.proxy.event_stream import Gate, calls, until, watching
 from tests.proxy.fake_model_server import FakeModelServer, running
 from tests.proxy.proxy_process import running_proxy
 
 STOPPED = "the proxy was stopped before the picture was done"
+
+
+async def test_a_picture_that_is_cut_off_is_not_ended_as_if_it_was_whole() -> None:
+    """What has begun and is no stream of events can only break off, which the server has to know."""
+    sent = []
+
+    async def cut_off(_scope: Scope, _receive: Receive, send: Send) -> None:
+        await send({"type": "http.response.start", "status": 200, "headers": [(b"content-type", b"image/png")]})
+        raise asyncio.CancelledError
+
+    async def receive() -> Message:
+        return {"type": "http.disconnect"}
+
+    async def send(message: Message) -> None:
+        sent.append(message["type"])
+
+    with pytest.raises(asyncio.CancelledError):
+        await LastWord(cut_off)({"type": "http", "path": "/generate"}, receive, send)
+    assert sent == ["http.response.start"]
 
 
 @pytest.fixture
