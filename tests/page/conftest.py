@@ -70,7 +70,7 @@ Visit = Callable[..., AbstractContextManager[Face]]
 
 @pytest.fixture
 def visit(browser: Browser) -> Visit:
-    """Visits an address in a browser profile of its own; nothing but GETs below it, or below `more`, may happen there."""
+    """Visits an address in a browser profile of its own; nothing but GETs below it, or below `more`, may happen."""
 
     @contextmanager
     def run(url: str, *more: str) -> Iterator[Face]:
