@@ -55,6 +55,7 @@ def _picture(face: Face) -> None:
     face.pictures.nth(1).click()
     _shoot(face.page, "picture")
     face.page.keyboard.press("Escape")
+    face.page.mouse.move(0, 0)
 
 
 def _error(face: Face) -> None:
@@ -73,11 +74,13 @@ def _progress(face: Face) -> None:
 
 
 def _shoot(page: Page, name: str) -> None:
-    """Keep what is seen, in as many colours as fit."""
+    """Keep what is seen, each colour in as many bits as fit."""
     taken = Image.open(BytesIO(page.screenshot(animations="disabled", caret="hide"))).convert("RGB")
-    for colours in range(256, 0, -16):
+    for bits in range(8, 0, -1):
+        most = 2**bits - 1
+        levels = [round(round(value * most / 255) * 255 / most) for value in range(256)]
         file = BytesIO()
-        taken.quantize(colours).save(file, "png", optimize=True)
+        taken.point(levels * 3).save(file, "png", optimize=True)
         if file.tell() <= MOST_BYTES:
             break
     (FOLDER / f"{name}.png").write_bytes(file.getvalue())

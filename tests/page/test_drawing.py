@@ -80,8 +80,9 @@ def test_cancel_ends_the_work_on_the_server(face: Face, page: Page, stack: Stack
     """At most the call under way is finished."""
     face.draw("red heart", steps=150, n=4)
     expect(page.locator("#preview")).to_be_visible()
+    with page.expect_response("**/generate/cancel?job=*"):
+        page.keyboard.press("Escape")
     before = denoise_calls(stack)
-    page.keyboard.press("Escape")
     expect(page.locator("#work")).to_be_hidden()
     assert before > 0
     assert settled_calls(stack) <= before + 1
