@@ -29,7 +29,9 @@ setup: $(VENV)/.runtime ## Make the virtual environment and install what serving
 $(VENV)/.created:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Easel needs Python 3.11 or newer; PYTHON=$(PYTHON) is $$($(PYTHON) --version)." >&2; exit 1; }
-	$(PYTHON) -m venv $(VENV)
+	@# Where Python came without ensurepip, as on hosted notebooks, its own pip brings the other one.
+	$(PYTHON) -m venv $(VENV) || { $(PYTHON) -m venv --clear --without-pip $(VENV) && \
+		$(PYTHON) -m pip --python $(BIN)/python install --quiet pip; }
 	touch $@
 
 $(VENV)/.runtime: $(RUNTIME) | $(VENV)/.created

@@ -79,11 +79,12 @@ class FamilyEntry(BaseModel):
 
 
 class ParameterEntry(BaseModel):
-    """What a parameter of /generate may be. `minimum` and `maximum` are those of numbers."""
+    """What a parameter of /generate may be: `minimum` and `maximum` of numbers, `longest` of texts, in characters."""
 
     type: str
     minimum: int | float | None
     maximum: int | float | None
+    longest: int | None
     default: str | int | float | None
     description: str
 

@@ -119,6 +119,7 @@ def _entry(schema: Mapping[str, Any]) -> ParameterEntry:
         type=allowed.get("type", "string"),
         minimum=allowed.get("minimum"),
         maximum=allowed.get("maximum"),
+        longest=allowed.get("maxLength"),
         default=schema.get("default"),
         description=schema["description"],
     )

@@ -38,21 +38,22 @@ export async function get(path, parameters = {}) {
 
 /** A path with a query; what is empty or undefined is left out. */
 export function address(path, parameters) {
-  const given = Object.entries(parameters).filter(([, value]) => value !== undefined && value !== "" && value !== null);
+  const given = Object.entries(parameters).filter(([, value]) => (value ?? "") !== "");
   return given.length ? `${path}?${new URLSearchParams(given)}` : path;
 }
 
 /**
  * Draw, and tell how it goes.
  *
- * on: functions `queued({position})`, `progress({step, steps, seconds_left, preview})`, and `lost()` when the connection
- * broke and is made again.
+ * on: functions `queued({position})`, `progress({step, steps, seconds_left, preview})`, and `lost()` when the
+ * connection broke and is made again.
  * Returns `{result, cancel}`: a promise of the result, which rejects with ApiError, and a function that ends the work.
  */
 export function draw(parameters, on) {
   const events = listen("generate/events", parameters);
   const { promise: result, resolve, reject } = deferred();
   let job;
+  let hasBegun = false;
   let isCancelled = false;
   const stop = () => {
     events.close();
@@ -71,14 +72,19 @@ export function draw(parameters, on) {
     events.close();
     resolve(data);
   });
+  events.addEventListener("open", () => {
+    hasBegun = true;
+  });
   events.addEventListener("error", (event) => {
     if (event.data) {
       events.close();
       reject(new ApiError(JSON.parse(event.data).error));
     } else if (events.readyState === EventSource.CLOSED) {
       reject(job ? LOST : OFFLINE);
-    } else if (isCancelled) {
+    } else if (isCancelled || (hasBegun && !job)) {
+      // Work without a name cannot be found again: to ask once more would begin it twice.
       events.close();
+      reject(LOST);
     } else {
       on.lost();
     }

@@ -13,7 +13,7 @@ export class Counter {
   #isWarning = false;
   #timer;
 
-  /** name: of the field; the element `<name>-tokens` shows the count; say: tells a warning to those who do not see it. */
+  /** name: of the field; `<name>-tokens` shows the count; say: tells a warning to those who do not see it. */
   constructor(name, say) {
     this.#say = say;
     this.#field = byId(name);
@@ -28,21 +28,25 @@ export class Counter {
   /** Show the count of what the field holds now. */
   async count() {
     const caption = this.#field.value;
-    if (!caption.trim()) {
-      this.#place.replaceChildren();
-      return;
-    }
-    const counted = await get("tokens", { caption }).catch(() => undefined);
-    if (!counted || caption !== this.#field.value) return;
-    const { tokens, most, dropped } = counted;
-    this.#place.textContent = dropped
-      ? `Too long by: “${dropped}”. The networks read ${most} tokens.`
-      : `${most - tokens} of ${most} tokens left`;
-    this.#warn(Boolean(dropped) || most - tokens < FEW);
+    const counted = caption.trim() && await get("tokens", { caption }).catch(() => undefined);
+    if (caption === this.#field.value) this.#show(counted);
   }
 
-  #warn(isWarning) {
-    if (isWarning && !this.#isWarning) this.#say(this.#place.textContent);
+  /** What is counted; nothing where there is nothing to count, or no answer. */
+  #show(counted) {
+    if (!counted) {
+      this.#tell("", false);
+      return;
+    }
+    const { tokens, most, dropped } = counted;
+    const left = `${most - tokens} of ${most} tokens left`;
+    const text = dropped ? `Too long by: “${dropped}”. The networks read ${most} tokens.` : left;
+    this.#tell(text, Boolean(dropped) || most - tokens < FEW);
+  }
+
+  #tell(text, isWarning) {
+    this.#place.textContent = text;
+    if (isWarning && !this.#isWarning) this.#say(text);
     this.#isWarning = isWarning;
     this.#place.classList.toggle("warning", isWarning);
   }

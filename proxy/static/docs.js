@@ -10,7 +10,8 @@ const api = await get("openapi.json").catch((problem) => {
 
 function resolve(schema) {
   const { anyOf, allOf, $ref, ...rest } = schema;
-  const inner = $ref ? api.components.schemas[$ref.split("/").at(-1)] : (anyOf ?? allOf)?.find(({ type }) => type !== "null");
+  const meant = (anyOf ?? allOf)?.find(({ type }) => type !== "null");
+  const inner = $ref ? api.components.schemas[$ref.split("/").at(-1)] : meant;
   return inner ? { ...resolve(inner), ...rest } : schema;
 }
 
@@ -40,11 +41,13 @@ function table(caption, heads, rows) {
 }
 
 function fields(caption, list) {
-  return table(caption, ["name", "type", "limits", "default", "example", "meaning"], list.map(({ name, schema, required, description, example }) => {
+  const rows = list.map(({ name, schema, required, description, example }) => {
     const whole = resolve(schema);
     const usual = required ? "needed" : written(whole.default);
-    return [name, typed(schema), bounds(schema), usual, written(example ?? whole.examples?.[0]), description ?? whole.description];
-  }));
+    const such = written(example ?? whole.examples?.[0]);
+    return [name, typed(schema), bounds(schema), usual, such, description ?? whole.description];
+  });
+  return table(caption, ["name", "type", "limits", "default", "example", "meaning"], rows);
 }
 
 function written(value = "") {
@@ -58,17 +61,21 @@ function members(schema) {
 }
 
 function answers(responses) {
-  return table("Answers", ["status", "content", "meaning"], Object.entries(responses).map(([status, { description, content = {} }]) => {
+  const rows = Object.entries(responses).map(([status, { description, content = {} }]) => {
     const kinds = Object.entries(content).map(([kind, { schema }]) => (schema ? `${kind}: ${typed(schema)}` : kind));
     return [status, kinds.join(", "), description];
-  }));
+  });
+  return table("Answers", ["status", "content", "meaning"], rows);
 }
 
 /** What goes wrong, as the server tells of it. */
 function failures(responses) {
-  const told = Object.entries(responses).flatMap(([status, { content = {} }]) =>
-    Object.values(content["application/json"]?.examples ?? {}).map(({ value }) => `${status} ${JSON.stringify(value, undefined, 2)}`));
-  return make("details", {}, make("summary", { textContent: "Examples of errors" }), make("pre", { tabIndex: 0, textContent: told.join("\n\n") }));
+  const told = Object.entries(responses).flatMap(([status, { content = {} }]) => {
+    const examples = Object.values(content["application/json"]?.examples ?? {});
+    return examples.map(({ value }) => `${status} ${JSON.stringify(value, undefined, 2)}`);
+  });
+  const text = make("pre", { tabIndex: 0, textContent: told.join("\n\n") });
+  return make("details", {}, make("summary", { textContent: "Examples of errors" }), text);
 }
 
 function tryout(path, parameters) {
@@ -80,7 +87,8 @@ function tryout(path, parameters) {
     return make("label", {}, make("span", { textContent: name }), input);
   });
   const answer = make("div", { className: "answer", role: "status" });
-  const form = make("form", {}, make("div", { className: "inputs" }, ...inputs), make("button", { textContent: `GET ${path}` }), answer);
+  const button = make("button", { textContent: `GET ${path}` });
+  const form = make("form", {}, make("div", { className: "inputs" }, ...inputs), button, answer);
   form.addEventListener("submit", (event) => {
     event.preventDefault();
     const query = Object.fromEntries([...new FormData(form)].filter(([, value]) => value !== ""));
@@ -101,11 +109,16 @@ async function send(link, place) {
     const response = await fetch(link, { headers: key.headers() });
     told.append(` ${response.status}`);
     const type = response.headers.get("content-type") ?? "";
-    if (type.startsWith("image/")) place.append(make("img", { src: URL.createObjectURL(await response.blob()), alt: "The answer" }));
+    if (type.startsWith("image/")) place.append(image(await response.blob()));
     else await stream(response, place.appendChild(make("pre", { tabIndex: 0 })), type);
   } catch {
     told.append(" The server cannot be reached.");
   }
+}
+
+function image(file) {
+  const src = URL.createObjectURL(file);
+  return make("img", { src, alt: "The answer", onload: () => URL.revokeObjectURL(src) });
 }
 
 /** Show a text as it comes; JSON when it is whole. */
@@ -123,7 +136,8 @@ function operation(path, method, { description, summary, parameters = [], reques
   const title = `${method.toUpperCase()} ${path}`;
   byId("contents").append(make("a", { href: `#${id}`, textContent: title }));
   const body = requestBody?.content["application/json"]?.schema;
-  const section = make("section", { id }, make("h2", { textContent: title }), make("p", { textContent: description ?? summary }));
+  const told = make("p", { textContent: description ?? summary });
+  const section = make("section", { id }, make("h2", { textContent: title }), told);
   if (parameters.length) section.append(fields("Parameters", parameters));
   if (body) section.append(fields("JSON body", members(body)));
   section.append(answers(responses), failures(responses));

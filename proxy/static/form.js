@@ -39,30 +39,34 @@ export class Form {
 
   /** What is asked for, under the API's names. A seed that is not locked is drawn anew each time. */
   values() {
-    if (!this.#isLocked || byId("seed").value === "") this.#roll();
+    if (this.#isSeedFree()) this.#roll();
     const [width, height] = byId("size").value.split("x");
     const names = [...TEXTS, ...NUMBERS, "sampler", "format", "family"];
     return { ...Object.fromEntries(names.map((name) => [name, byId(name).value.trim()])), width, height };
   }
 
-  /** Whether every field holds what the server allows; if not, each that does not says so, and the first has the focus. */
+  /** Whether every field holds what the server allows; each that does not says so, and the first has the focus. */
   check() {
-    const wrong = NUMBERS.filter((name) => !byId(name).validity.valid);
-    if (!byId("caption").value.trim()) wrong.unshift("caption");
-    this.complain(wrong.map((name) => ({ parameter: name, received: byId(name).value || null, ...this.#allowed(name) })));
+    const wrong = [...TEXTS.filter((name) => !this.#fits(name)), ...NUMBERS.filter((name) => !this.#isValid(name))];
+    this.complain(wrong.map((name) => ({
+      parameter: name,
+      received: byId(name).value || null,
+      allowed: this.#catalogue.parameters[name].description,
+    })));
     return !wrong.length;
   }
 
   /** Take parameters over into the fields; the seed is then locked. */
   take(parameters) {
-    if (this.#catalogue.families.some(({ name }) => name === parameters.family)) byId("family").value = parameters.family;
+    const isServed = this.#catalogue.families.some(({ name }) => name === parameters.family);
+    if (isServed) byId("family").value = parameters.family;
     this.#suit();
     byId("size").value = `${parameters.width}x${parameters.height}`;
     for (const name of [...TEXTS, ...NUMBERS, "sampler", "format"]) byId(name).value = parameters[name] ?? "";
     // What the server has no more gives way to what it has.
     for (const choice of CHOICES.map(byId)) choice.selectedIndex = Math.max(choice.selectedIndex, 0);
     this.#lock(true);
-    for (const counter of this.#counters) counter.count();
+    this.#count();
     byId("settings").open = true;
     byId("caption").focus();
   }
@@ -93,8 +97,22 @@ export class Form {
     for (const field of byId("form").querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
   }
 
-  #allowed(name) {
-    return { allowed: this.#catalogue.parameters[name].description };
+  #fits(name) {
+    const length = [...byId(name).value.trim()].length; // in characters, of which an emoji is one
+    return length <= this.#catalogue.parameters[name].longest && (length > 0 || name !== "caption");
+  }
+
+  #isValid(name) {
+    return byId(name).validity.valid || (name === "seed" && this.#isSeedFree());
+  }
+
+  /** Whether what the field of the seed holds will be replaced. */
+  #isSeedFree() {
+    return !this.#isLocked || byId("seed").value === "";
+  }
+
+  #count() {
+    for (const counter of this.#counters) counter.count();
   }
 
   #enter(event) {
@@ -108,17 +126,17 @@ export class Form {
     const family = this.#catalogue.families.find(({ name }) => name === byId("family").value);
     const count = family.parameters ? `, ${COUNT.format(family.parameters)} parameters` : "";
     byId("family-line").textContent = family.name + count;
-    byId("size").replaceChildren(...family.sizes.map(({ width, height }) => new Option(`${width} × ${height}`, `${width}x${height}`)));
+    const sizes = family.sizes.map(({ width, height }) => new Option(`${width} × ${height}`, `${width}x${height}`));
+    byId("size").replaceChildren(...sizes);
     byId("examples").replaceChildren(...(family.examples ?? []).map((caption) => this.#example(caption)));
   }
 
   #number(name) {
-    const { minimum, maximum, default: usual, type, description } = this.#catalogue.parameters[name];
-    const step = type === "integer" ? 1 : "any";
-    const inputMode = type === "integer" ? "numeric" : "decimal";
-    const field = make("input", { id: name, name, type: "number", min: minimum, max: maximum, step, inputMode, title: description });
+    const { minimum: min, maximum: max, default: usual, type, description } = this.#catalogue.parameters[name];
+    const [step, inputMode] = type === "integer" ? [1, "numeric"] : ["any", "decimal"];
+    const field = make("input", { id: name, name, type: "number", min, max, step, inputMode, title: description });
     field.value = usual ?? "";
-    return this.#field(name, field);
+    return this.#field(name, field, description);
   }
 
   #choice(name, options) {
@@ -129,15 +147,18 @@ export class Form {
     return this.#field(name, field);
   }
 
-  #field(name, field) {
+  /** limits: what those hear who do not see the title. */
+  #field(name, field, limits = "") {
     const error = make("p", { id: `${name}-error`, className: "error", role: "alert" });
-    field.setAttribute("aria-describedby", error.id);
+    const hint = make("p", { id: `${name}-hint`, className: "unseen", textContent: limits });
+    field.setAttribute("aria-describedby", `${hint.id} ${error.id}`);
     const label = make("label", { htmlFor: name, textContent: words(name) });
-    return make("div", { className: "field" }, label, make("div", { className: "together" }, field), error);
+    return make("div", { className: "field" }, label, make("div", { className: "together" }, field), hint, error);
   }
 
   #seedButtons() {
-    const dice = make("button", { type: "button", id: "new-seed", className: "plain", title: "Another seed, and keep it" }, icon("dice"));
+    const dice = make("button", { type: "button", id: "new-seed", className: "plain" }, icon("dice"));
+    dice.title = "Another seed, and keep it";
     dice.setAttribute("aria-label", "Another seed");
     dice.addEventListener("click", () => {
       this.#roll();
@@ -165,6 +186,7 @@ export class Form {
     const button = make("button", { type: "button", textContent: caption });
     button.addEventListener("click", () => {
       byId("caption").value = caption;
+      this.#count();
       byId("form").requestSubmit();
     });
     return button;

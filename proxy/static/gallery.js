@@ -4,9 +4,10 @@ import { ApiError, address } from "./api.js";
 import { byId, make, words } from "./elements.js";
 
 // What decides a picture.
-const DECISIVE = ["caption", "negative_caption", "steps", "guidance_scale", "seed", "sampler", "width", "height", "family", "format"];
+const NUMBERS = ["steps", "guidance_scale", "seed"];
+const DECISIVE = ["caption", "negative_caption", ...NUMBERS, "sampler", "width", "height", "family", "format"];
 // What stands beside it; the caption is its title.
-const TOLD = ["negative_caption", "steps", "guidance_scale", "seed", "sampler", "size", "family", "format"];
+const TOLD = ["negative_caption", ...NUMBERS, "sampler", "size", "family", "format"];
 
 export class Gallery {
   #history;
@@ -21,9 +22,13 @@ export class Gallery {
     this.#on = on;
     byId("undo").addEventListener("click", () => this.#undo());
     byId("viewer-copy").addEventListener("click", () => this.#copy());
-    byId("viewer-again").addEventListener("click", () => this.#leave(() => on.draw({ ...this.#open.parameters, seed: undefined })));
-    byId("viewer-use").addEventListener("click", () => this.#leave(() => on.use(this.#open.parameters)));
-    byId("viewer-delete").addEventListener("click", () => this.#leave(() => this.#delete()));
+    const use = () => on.use(this.#open.parameters);
+    for (const [name, act] of Object.entries({ use, again: () => this.#again(), delete: () => this.#delete() })) {
+      byId(`viewer-${name}`).addEventListener("click", () => {
+        byId("viewer").close();
+        act();
+      });
+    }
     byId("viewer").addEventListener("keydown", (event) => this.#turn({ ArrowLeft: -1, ArrowRight: 1 }[event.key]));
     byId("viewer").addEventListener("click", (event) => event.target === event.currentTarget && event.target.close());
     byId("pictures").append(...history.records.map((record) => this.#item(record)));
@@ -35,7 +40,7 @@ export class Gallery {
     byId("viewer-again").disabled = isBusy;
   }
 
-  /** Keep the pictures of a result. Throws ApiError where the browser has no room for them; then they last as long as the page. */
+  /** Keep the pictures of a result. Throws ApiError where the browser has no room: they last as long as the page. */
   async add({ pictures, parameters }) {
     const now = Date.now();
     const decisive = Object.fromEntries(DECISIVE.map((name) => [name, parameters[name]]));
@@ -85,7 +90,8 @@ export class Gallery {
       make("dt", { textContent: words(name) }),
       make("dd", { textContent: told[name] }),
     ]));
-    Object.assign(byId("viewer-save"), { href: this.#source(record), download: `easel-${parameters.seed}.${parameters.format}` });
+    const download = `easel-${parameters.seed}.${parameters.format}`;
+    Object.assign(byId("viewer-save"), { href: this.#source(record), download });
     byId("viewer-said").textContent = "";
     if (!byId("viewer").open) byId("viewer").showModal();
   }
@@ -109,13 +115,16 @@ export class Gallery {
     }
   }
 
-  #leave(act) {
-    byId("viewer").close();
-    act();
+  #again() {
+    this.#on.draw({ ...this.#open.parameters, seed: undefined });
   }
 
   async #delete() {
-    this.#items.get(this.#open.id).remove();
+    const { id } = this.#open;
+    this.#items.get(id).remove();
+    this.#items.delete(id);
+    URL.revokeObjectURL(this.#sources.get(id));
+    this.#sources.delete(id);
     await this.#history.delete(this.#open);
     this.#show();
     this.#on.say("Deleted.");
@@ -123,8 +132,9 @@ export class Gallery {
   }
 
   async #undo() {
+    if (!this.#history.canUndo) return; // a second click may come before the button is gone
     const record = await this.#history.undo();
-    const item = this.#items.get(record.id);
+    const item = this.#item(record);
     const place = this.#history.records.indexOf(record);
     byId("pictures").insertBefore(item, byId("pictures").children[place] ?? null);
     item.querySelector("button").focus();

@@ -2,7 +2,7 @@
 
 const STORE = "pictures";
 
-/** The history, newest first. Each record: {id, drawn, parameters, file}. Without a database it lasts as long as the page. */
+/** The history, newest first. Each record: {id, drawn, parameters, file}. Without a database it ends with the page. */
 export class History {
   static async open() {
     const history = new History(await database().catch(() => undefined));

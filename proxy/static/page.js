@@ -24,7 +24,8 @@ async function connect() {
         await askForKey(problem.message);
         continue;
       }
-      announce(problem === OFFLINE ? "The server cannot be reached. Trying again …" : `Not ready: ${problem.message}. Trying again …`);
+      const cause = problem === OFFLINE ? problem.message : `Not ready: ${problem.message}.`;
+      announce(`${cause} Trying again …`);
     } finally {
       clearTimeout(patience);
     }
@@ -65,8 +66,8 @@ async function submit(parameters) {
   }
   begin();
   current = draw({ ...parameters, preview_steps: PREVIEW_STEPS }, {
-    queued: ({ position }) => position > 0 && tell(`In line, number ${position}`),
-    progress: ({ step, steps, seconds_left, preview }) => show({ text: timed(step, steps, seconds_left), step, steps, preview }),
+    queued: ({ position }) => tell(`In line, number ${position}`),
+    progress: (progress) => show({ text: timed(progress), ...progress }),
     lost: () => tell("The connection broke. Trying again …"),
   });
   const problem = await current.result.then((result) => gallery.add(result)).catch((caught) => caught);
@@ -97,7 +98,7 @@ function busy(isBusy) {
   gallery.isBusy = isBusy;
 }
 
-function timed(step, steps, secondsLeft) {
+function timed({ step, steps, seconds_left: secondsLeft }) {
   if (step === steps) return "Last strokes";
   const left = secondsLeft >= 1 ? `, ${Math.ceil(secondsLeft)} s left` : "";
   return `Step ${step} of ${steps}${left}`;
@@ -140,7 +141,8 @@ byId("form").addEventListener("submit", (event) => {
 });
 byId("cancel").addEventListener("click", () => current?.cancel());
 addEventListener("keydown", (event) => {
-  if (event.key === "Escape" && !byId("viewer").open) current?.cancel();
+  // Escape also leaves a word that is being composed.
+  if (event.key === "Escape" && !event.isComposing && !byId("viewer").open) current?.cancel();
 });
 addEventListener("offline", () => announce("This device is offline."));
 addEventListener("online", () => announce(""));

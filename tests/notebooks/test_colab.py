@@ -1,5 +1,6 @@
 """The notebook runs from its first cell to its last, the cells for hosted notebooks apart."""
 
+import socket
 from pathlib import Path
 
 import nbformat
@@ -14,11 +15,23 @@ HOSTED = "hosted"
 
 def test_the_notebook_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pictures are shown, and nothing is left running."""
+    port = free_port()
     monkeypatch.setenv("FAMILY", "emoji")
-    monkeypatch.setenv("PORT", str(free_port()))
+    monkeypatch.setenv("PORT", str(port))
     notebook = nbformat.read(ROOT / "notebooks" / "colab.ipynb", as_version=4)
     notebook.cells = [cell for cell in notebook.cells if HOSTED not in cell.metadata.get("tags", [])]
-    NotebookClient(notebook, timeout=300, resources={"metadata": {"path": str(ROOT / "notebooks")}}).execute()
+    client = NotebookClient(
+        notebook,
+        timeout=300,
+        # The last cell, which stops what was started, is reached whatever becomes of the others.
+        allow_errors=True,
+        interrupt_on_timeout=True,
+        resources={"metadata": {"path": str(ROOT / "notebooks")}},
+    )
+    client.execute()
+    with socket.socket() as left, pytest.raises(ConnectionRefusedError):
+        left.connect(("127.0.0.1", port))
     outputs = [output for cell in notebook.cells if cell.cell_type == "code" for output in cell.outputs]
+    assert not [output.evalue for output in outputs if output.output_type == "error"]
     assert sum("image/png" in output.get("data", {}) for output in outputs) == 2
     assert any("is ready at" in output.get("text", "") for output in outputs)

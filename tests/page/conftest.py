@@ -65,15 +65,15 @@ def browser() -> Iterator[Browser]:
         yield playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
 
 
-Visit = Callable[[str], AbstractContextManager[Face]]
+Visit = Callable[..., AbstractContextManager[Face]]
 
 
 @pytest.fixture
 def visit(browser: Browser) -> Visit:
-    """Visits an address in a browser profile of its own; nothing but GETs below that address may happen in it."""
+    """Visits an address in a browser profile of its own; nothing but GETs below it, or below `more`, may happen."""
 
     @contextmanager
-    def run(url: str) -> Iterator[Face]:
+    def run(url: str, *more: str) -> Iterator[Face]:
         context = browser.new_context(viewport={"width": 1280, "height": 800})
         host = urlsplit(url)
         context.grant_permissions(["clipboard-read", "clipboard-write"], origin=f"{host.scheme}://{host.netloc}")
@@ -85,7 +85,7 @@ def visit(browser: Browser) -> Visit:
         yield face
         context.close()
         assert not face.complaints
-        assert not [request for request in face.requests if not _is_allowed(request, url)]
+        assert not [request for request in face.requests if not _is_allowed(request, url, *more)]
 
     return run
 
@@ -115,8 +115,8 @@ def _note(face: Face, message: ConsoleMessage) -> None:
         face.complaints.append(message.text)
 
 
-def _is_allowed(request: Request, url: str) -> bool:
-    return request.method == "GET" and request.url.startswith((f"{url}/", "data:", "blob:"))
+def _is_allowed(request: Request, *urls: str) -> bool:
+    return request.method == "GET" and request.url.startswith((*(f"{url}/" for url in urls), "data:", "blob:"))
 
 
 @pytest.fixture

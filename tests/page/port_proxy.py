@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http import HTTPStatus
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from itertools import islice
 from urllib.parse import urlsplit
 
 import httpx
@@ -25,16 +26,16 @@ class PortProxy(ThreadingHTTPServer):
         super().__init__(("127.0.0.1", 0), _Handler)
         self.target = target
         self.refused: list[str] = []
-        self.breaks = 0
+        self.breaks: list[int] = []
 
     @property
     def url(self) -> str:
         """Where what is behind it is found, without a slash at the end."""
         return f"http://127.0.0.1:{self.server_port}{PREFIX}"
 
-    def break_next_stream(self) -> None:
-        """Break the next stream of events after its first piece."""
-        self.breaks += 1
+    def break_next_stream(self, pieces: int = 1) -> None:
+        """Break the next stream of events after its headers and so many pieces."""
+        self.breaks.append(pieces)
 
 
 class _Handler(BaseHTTPRequestHandler):
@@ -55,15 +56,12 @@ class _Handler(BaseHTTPRequestHandler):
                 if name not in _HOP_BY_HOP:
                     self.send_header(name, value)
             self.end_headers()
-            for piece in answer.iter_raw():
+            for piece in islice(answer.iter_raw(), self._most_pieces()):
                 self.wfile.write(piece)
-                if self._breaks():
-                    return
 
-    def _breaks(self) -> bool:
-        is_breaking = self.server.breaks > 0 and urlsplit(self.path).path.endswith("/events")
-        self.server.breaks -= is_breaking
-        return is_breaking
+    def _most_pieces(self) -> int | None:
+        is_breaking = self.server.breaks and urlsplit(self.path).path.endswith("/events")
+        return self.server.breaks.pop() if is_breaking else None
 
     def _refuse(self, status: HTTPStatus = HTTPStatus.METHOD_NOT_ALLOWED) -> None:
         self.server.refused.append(f"{self.command} {self.path}")

@@ -51,6 +51,16 @@ def test_nothing_else_is_begun_meanwhile(face: Face, page: Page) -> None:
     expect(again).to_be_enabled()
 
 
+def test_escape_that_leaves_a_composed_word_does_not_cancel(face: Face, page: Page) -> None:
+    face.draw("red heart", steps=150, n=4)
+    expect(page.locator("#preview")).to_be_visible()
+    page.locator("#caption").dispatch_event("keydown", {"key": "Escape", "isComposing": True, "bubbles": True})
+    page.wait_for_timeout(300)
+    expect(page.locator("#work")).to_be_visible()
+    page.keyboard.press("Escape")
+    expect(page.locator("#work")).to_be_hidden()
+
+
 def test_cancel_reaches_work_that_has_not_answered_yet(face: Face, page: Page, stack: Stack) -> None:
     """It is ended as soon as its name is known."""
     before = settled_calls(stack)
@@ -102,7 +112,7 @@ def test_failures_on_the_way_are_told_as_sentences(face: Face, page: Page) -> No
     _answer_events(page, status=204)
     face.draw("red heart")
     expect(failure).to_have_text("The server cannot be reached.")
-    queued = 'event: queued\nid: gone.0\nretry: 10\ndata: {"job": "gone", "position": 0}\n\n'
+    queued = 'event: queued\nid: gone.0\nretry: 10\ndata: {"job": "gone", "position": 1}\n\n'
     _answer_events(page, status=200, content_type="text/event-stream", body=queued)
     face.draw("red heart")
     expect(failure).to_have_text("The server has lost this picture. Please draw it again.")

@@ -38,8 +38,12 @@ def test_a_caption_and_enter_draw_a_picture(face: Face, page: Page) -> None:
 
 
 def test_an_example_draws_too(face: Face, page: Page) -> None:
+    """What was counted of the caption before is gone."""
+    page.locator("#caption").fill("a red heart and a ghost")
+    expect(page.locator("#caption-tokens")).to_have_text("69 of 75 tokens left")
     page.get_by_role("button", name="red heart").click()
     face.drawn(1)
+    expect(page.locator("#caption-tokens")).to_have_text("73 of 75 tokens left")
 
 
 def test_progress_and_previews_are_shown(face: Face, page: Page) -> None:
@@ -76,8 +80,9 @@ def test_cancel_ends_the_work_on_the_server(face: Face, page: Page, stack: Stack
     """At most the call under way is finished."""
     face.draw("red heart", steps=150, n=4)
     expect(page.locator("#preview")).to_be_visible()
+    with page.expect_response("**/generate/cancel?job=*"):
+        page.keyboard.press("Escape")
     before = denoise_calls(stack)
-    page.keyboard.press("Escape")
     expect(page.locator("#work")).to_be_hidden()
     assert before > 0
     assert settled_calls(stack) <= before + 1
@@ -111,10 +116,23 @@ def test_an_error_in_a_closed_room_opens_it(page: Page) -> None:
 
 
 def test_what_only_the_server_knows_stands_there_too(face: Face, page: Page) -> None:
-    face.draw("cat " * 700)
-    expect(page.locator("#caption-error")).to_contain_text("at most 2500 characters")
+    face.draw("&nbsp;")
+    expect(page.locator("#caption-error")).to_contain_text("Please give text that is not empty")
     expect(page.locator("#failure")).to_be_empty()
     expect(page.locator("#work")).to_be_hidden()
+
+
+def test_captions_as_long_as_books_are_refused_at_once(face: Face, page: Page) -> None:
+    """Servers refuse so long an address before they read it; of emoji, each counts as one character."""
+    for name in ("negative_caption", "caption"):
+        face.draw("red heart", steps=1, negative_caption="")
+        face.drawn(1 if name == "negative_caption" else 2)
+        face.draw(**{"caption": "red heart", name: "cat " * 75_000})
+        expect(page.locator(f"#{name}-error")).to_contain_text("at most 2500 characters")
+    assert sum("/generate" in request.url for request in face.requests) == 2
+    face.draw("\N{GHOST}" * 2500, steps=1)
+    face.drawn(3)
+    face.complaints.clear()  # of counts that failed
 
 
 def test_tokens_are_counted_before_they_are_cut(page: Page) -> None:
@@ -131,6 +149,10 @@ def test_tokens_are_counted_before_they_are_cut(page: Page) -> None:
     expect(told).to_contain_text("“dog”")
     caption.fill("")
     expect(told).to_be_empty()
+    expect(told).not_to_have_class(re.compile("warning"))
+    page.evaluate("document.querySelector('#said').textContent = ''")
+    caption.fill("cat " * 70)
+    expect(page.locator("#said")).to_have_text("5 of 75 tokens left")
     page.locator("#settings summary").click()
     page.locator("#negative_caption").fill("blue")
     expect(page.locator("#negative_caption-tokens")).to_have_text("74 of 75 tokens left")
@@ -148,6 +170,24 @@ def test_a_count_that_comes_late_is_not_shown(page: Page) -> None:
         late[0].continue_()
     page.wait_for_timeout(200)
     expect(page.locator("#caption-tokens")).to_have_text("71 of 75 tokens left")
+
+
+def test_a_count_that_fails_leaves_no_older_one(face: Face, page: Page) -> None:
+    page.locator("#caption").fill("red heart")
+    expect(page.locator("#caption-tokens")).to_have_text("73 of 75 tokens left")
+    page.route("**/tokens**", lambda route: route.fulfill(status=500))
+    page.locator("#caption").fill("red heart and ghost")
+    expect(page.locator("#caption-tokens")).to_be_empty()
+    face.complaints.clear()  # of the status
+
+
+def test_a_seed_that_will_be_replaced_may_be_anything(face: Face, page: Page) -> None:
+    """A kept one may not."""
+    face.draw("red heart", steps=1, seed=-5)
+    expect(page.locator("#seed-error")).to_contain_text("-5 will not do")
+    page.get_by_role("button", name="Keep this seed").click()
+    page.locator("#caption").press("Enter")
+    face.drawn(1)
 
 
 def test_enter_that_ends_a_composed_word_does_not_draw(face: Face, page: Page) -> None:

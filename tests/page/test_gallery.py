@@ -51,6 +51,25 @@ def test_what_is_deleted_can_come_back(face: Face, page: Page) -> None:
     face.drawn(1)
 
 
+def test_undo_clicked_twice_brings_one_picture_back(face: Face, page: Page) -> None:
+    """The files of deleted pictures take no room in the page; one that is back is seen again."""
+    page.evaluate("""() => {
+        const { revokeObjectURL } = URL;
+        window.revoked = [];
+        URL.revokeObjectURL = (url) => { revoked.push(url); revokeObjectURL.call(URL, url); };
+    }""")
+    face.draw("red heart", steps=1)
+    face.drawn(1)
+    source = face.pictures.first.get_attribute("src")
+    face.pictures.first.click()
+    page.get_by_role("button", name="Delete").click()
+    face.drawn(0)
+    assert page.evaluate("revoked") == [source]
+    page.locator("#undo").evaluate("button => { button.click(); button.click(); }")
+    face.drawn(1)
+    page.wait_for_function("document.querySelector('#pictures img').naturalWidth === 128")
+
+
 def test_the_link_makes_the_same_picture(face: Face, page: Page) -> None:
     face.draw("red heart", n=2, steps=4, negative_caption="blue", sampler="ddim")
     face.drawn(2)

@@ -7,7 +7,7 @@ from functools import partial
 
 import httpx
 import pytest
-from playwright.sync_api import Browser, Route, expect
+from playwright.sync_api import Route, expect
 
 from local.stack import Stack
 from tests.page.conftest import Visit
@@ -52,7 +52,7 @@ def test_all_of_it_works_below_a_path_by_get_alone(visit: Visit, between: PortPr
         health = face.page.get_by_role("region", name="GET /healthz", exact=True)
         health.get_by_text("Try it").click()
         health.get_by_role("button").click()
-        expect(health.locator("pre")).to_contain_text('"status": "ok"')
+        expect(health.locator("pre").last).to_contain_text('"status": "ok"')
         face.page.get_by_role("link", name="Draw").click()
         expect(face.page.locator("#caption")).to_be_focused()
     assert len(between.refused) == 1
@@ -73,27 +73,48 @@ def test_a_broken_connection_is_made_again(visit: Visit, between: PortProxy, sta
         assert settled_calls(stack) == before + 1
 
 
+def test_work_that_never_told_its_name_is_not_begun_twice(visit: Visit, between: PortProxy, stack: Stack) -> None:
+    """A stream that breaks before its first event is said to be lost, and not asked for again."""
+    with visit(between.url) as face:
+        face.open()
+        before = settled_calls(stack)
+        between.break_next_stream(pieces=0)
+        face.draw("rocket", steps=1)
+        expect(face.page.locator("#failure")).to_have_text(
+            "The server has lost this picture. Please draw it again.", timeout=10_000
+        )
+        expect(face.page.locator("#work")).to_be_hidden()
+        face.page.wait_for_timeout(3500)  # a browser comes back after 3 s
+        assert settled_calls(stack) <= before + 1
+        assert sum("/generate/events" in request.url for request in face.requests) == 1
+
+
 @pytest.mark.parametrize(("ancestors", "is_shown"), [(COLAB, True), (("https://elsewhere.example",), False)])
 def test_notebooks_may_frame_it_and_others_not(
-    stack: Stack, browser: Browser, ancestors: tuple[str, ...], is_shown: bool
+    stack: Stack, visit: Visit, ancestors: tuple[str, ...], is_shown: bool
 ) -> None:
     """Each ancestor frames the next, and the last of them the page; all are answered here, no other host is asked."""
-    page = browser.new_page()
-    for outer, inner in zip(ancestors, (*ancestors[1:], PROXIED), strict=True):
-        page.route(f"{outer}/", partial(_frame, f'<iframe src="{inner}/" width="600" height="600"></iframe>'))
-    page.route(f"{PROXIED}/**", partial(_forward, stack.url))
-    page.goto(f"{ancestors[0]}/")
-    frame = page.frame_locator("iframe")
-    for _ in ancestors[1:]:
-        frame = frame.frame_locator("iframe")
-    if is_shown:
-        frame.locator("#caption").press_sequentially("red heart")
-        frame.locator("#caption").press("Enter")
-        expect(frame.locator("#pictures img")).to_have_count(1, timeout=30_000)
-    else:
-        page.wait_for_timeout(1000)
-        expect(frame.locator("#caption")).to_have_count(0)
-    page.close()
+    with visit(PROXIED, *ancestors) as face:
+        for outer, inner in zip(ancestors, (*ancestors[1:], PROXIED), strict=True):
+            body = f'<iframe src="{inner}/" width="600" height="600"></iframe>'
+            face.page.route(f"{outer}/", partial(_frame, body))
+        face.page.route(f"{PROXIED}/**", partial(_forward, stack.url))
+        face.page.goto(f"{ancestors[0]}/")
+        frame = face.page.frame_locator("iframe")
+        for _ in ancestors[1:]:
+            frame = frame.frame_locator("iframe")
+        if is_shown:
+            expect(frame.locator("#caption")).to_be_enabled()
+            frame.locator("#caption").press_sequentially("red heart")
+            frame.locator("#caption").press("Enter")
+            expect(frame.locator("#pictures img")).to_have_count(1, timeout=30_000)
+        else:
+            face.page.wait_for_timeout(1000)
+            expect(frame.locator("#caption")).to_have_count(0)
+        # Nothing else is complained of.
+        expected = "Blocked autofocusing" if is_shown else "frame-ancestors"
+        assert all(expected in complaint for complaint in face.complaints)
+        face.complaints.clear()
 
 
 def _frame(body: str, route: Route) -> None:

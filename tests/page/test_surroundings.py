@@ -5,9 +5,8 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from local.stack import Stack
 from tests.page.face import Face
 
 
@@ -115,11 +114,11 @@ def test_the_keyboard_reaches_everything(face: Face, page: Page) -> None:
     expect(page.locator("#said")).to_have_text("The picture is back.")
 
 
-def test_a_server_that_is_away_is_waited_for(stack: Stack, browser: Browser) -> None:
+def test_a_server_that_is_away_is_waited_for(face: Face) -> None:
     """The page says so, and goes on by itself."""
-    page = browser.new_page()
+    page = face.page
     page.route("**/models", lambda route: route.abort())
-    page.goto(stack.url)
+    page.goto(face.url)
     expect(page.locator("#banner")).to_contain_text("cannot be reached")
     expect(page.locator("#caption")).to_be_disabled()
     page.unroute("**/models")
@@ -135,7 +134,8 @@ def test_a_server_that_is_away_is_waited_for(stack: Stack, browser: Browser) -> 
     expect(page.locator("#banner")).to_have_text("This device is offline.")
     page.context.set_offline(False)
     expect(page.locator("#banner")).to_be_hidden()
-    page.close()
+    assert all("ERR_FAILED" in complaint for complaint in face.complaints)
+    face.complaints.clear()  # of the connections that broke
 
 
 def test_what_takes_long_to_load_says_so(face: Face) -> None:
@@ -154,6 +154,13 @@ def test_an_empty_gallery_says_what_will_be_there(face: Face, page: Page) -> Non
     face.draw("red heart", steps=1)
     face.drawn(1)
     expect(page.locator("#empty")).to_be_hidden()
+
+
+def test_limits_are_heard_too(page: Page) -> None:
+    """By those who see no title, before anything is wrong."""
+    page.locator("#settings summary").click()
+    expect(page.get_by_label("Steps")).to_have_accessible_description("a whole number from 1 to 150")
+    expect(page.locator("#guidance_scale")).to_have_accessible_description("a number from 0 to 50")
 
 
 def test_the_documentation_tries_requests(face: Face) -> None:

@@ -42,9 +42,12 @@ async def test_models_says_what_parameters_may_be(client: httpx.AsyncClient) -> 
         "type": "integer",
         "minimum": 0,
         "maximum": 2**31 - 2,
+        "longest": None,
         "default": None,
         "description": "a whole number from 0 to 2147483646, or none for a random one",
     }
+    longest = {name: parameter["longest"] for name, parameter in parameters.items() if parameter["longest"]}
+    assert longest == {"caption": 2500, "negative_caption": 2500}
     for name, parameter in parameters.items():
         for beyond in ("minimum", "maximum"):
             if parameter[beyond] is not None:
@@ -110,6 +113,11 @@ async def test_what_is_no_file_of_the_page_is_an_error_like_others(client: httpx
 def test_the_pages_are_light() -> None:
     files = Path("proxy/static").iterdir()
     assert sum(file.stat().st_size for file in files) < 100_000
+
+
+def test_the_scripts_are_written_as_narrowly_as_the_rest() -> None:
+    lines = [(file.name, line) for file in Path("proxy/static").glob("*.js") for line in file.read_text().splitlines()]
+    assert not [(name, line) for name, line in lines if len(line) > 120]
 
 
 async def test_the_documentation_has_every_route_and_the_shape_of_errors(client: httpx.AsyncClient) -> None:
