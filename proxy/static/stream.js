@@ -23,7 +23,8 @@ export class KeyedEventSource extends EventTarget {
     while (this.readyState !== EventSource.CLOSED) {
       try {
         const back = this.#last ? { "Last-Event-ID": this.#last } : {};
-        const response = await fetch(url, { headers: { ...headers, ...back, Accept: "text/event-stream" }, signal: this.#stop.signal });
+        const asked = { ...headers, ...back, Accept: "text/event-stream" };
+        const response = await fetch(url, { headers: asked, signal: this.#stop.signal });
         if (response.status !== 200) return this.#refused(response);
         this.readyState = EventSource.OPEN;
         await this.#read(response.body);
@@ -56,7 +57,10 @@ export class KeyedEventSource extends EventTarget {
   }
 
   #tell(block) {
-    const fields = Object.fromEntries(block.split("\n").map((line) => [line.slice(0, line.indexOf(":")), line.slice(line.indexOf(":") + 2)]));
+    const fields = Object.fromEntries(block.split("\n").map((line) => {
+      const colon = line.indexOf(":");
+      return [line.slice(0, colon), line.slice(colon + 2)];
+    }));
     if (!fields.event) return;
     this.#last = fields.id ?? this.#last;
     this.dispatchEvent(new MessageEvent(fields.event, { data: fields.data }));
