@@ -10,7 +10,7 @@ CAPTION ?= red heart
 OUTPUT ?= picture.png
 EXPORT_OPTIONS ?=
 PORT ?= 5000
-BENCHMARKS ?= overhead wire cold samplers users servers steady watching
+BENCHMARKS ?= overhead wire cold samplers users servers steady watching overload
 PEERS_OPTIONS ?=
 CHAOS_SECONDS ?= 300
 

@@ -25,12 +25,14 @@ from benchmarks.users import MANY, draw_at_once
 CALLERS = 8
 GREEDY_SHARE = 0.5
 REFUSED_MILLISECONDS = at_most(50)
+LATE_MILLISECONDS = at_most(50)
 NONE = at_most(0)
 OF_THE_PROMISE = at_most(1.5)
 OF_IDLE_MEMORY = at_most(2)
 OF_CAPACITY = at_least(0.9)
 _REFUSED = (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS)
 _SECOND = 1.0
+_LAG = "easel_event_loop_lag_largest_seconds"
 _COLUMNS = ("caller", "asked", "drawn", "refused", "median s", "p95 s")
 
 
@@ -51,11 +53,15 @@ class Request:
 
 @dataclass
 class Storm:
-    """All requests, and the proxy's resident bytes: before, and each second meanwhile."""
+    """All requests, and of the proxy its resident bytes and the seconds that its event loop was late at most.
+
+    idle_bytes: before; resident_bytes: each second meanwhile; lags: of the last minute, each second meanwhile.
+    """
 
     requests: list[Request] = field(default_factory=list)
     idle_bytes: int = 0
     resident_bytes: list[int] = field(default_factory=list)
+    lags: list[float] = field(default_factory=list)
 
     def ended(self, *outcomes: int | str) -> list[Request]:
         """The requests that ended so."""
@@ -82,7 +88,7 @@ async def _storm(easel: Easel, rate: float, seconds: float, steps: int, numbers:
     storm = Storm(idle_bytes=resident_bytes(easel.stack.proxy.pid))
     async with contextlib.AsyncExitStack() as stack, asyncio.TaskGroup() as tasks:
         callers = [await stack.enter_async_context(_caller(easel.stack.url, number)) for number in range(CALLERS)]
-        watch = tasks.create_task(_watch_memory(easel.stack.proxy.pid, storm))
+        watch = tasks.create_task(_watch(easel, callers[0], storm))
         under_way = []
         end = time.perf_counter() + seconds
         while time.perf_counter() < end:
@@ -118,9 +124,11 @@ async def _ask(client: httpx.AsyncClient, parameters: dict[str, str | float], as
     asked.seconds = time.perf_counter() - asked.at
 
 
-async def _watch_memory(pid: int, storm: Storm) -> None:
+async def _watch(easel: Easel, client: httpx.AsyncClient, storm: Storm) -> None:
     while True:
-        storm.resident_bytes.append(resident_bytes(pid))
+        storm.resident_bytes.append(resident_bytes(easel.stack.proxy.pid))
+        lines = (await client.get("/metrics")).text.splitlines()
+        storm.lags += [float(line.split()[1]) for line in lines if line.startswith(f"{_LAG} ")]
         await asyncio.sleep(_SECOND)
 
 
@@ -138,6 +146,7 @@ def _rows(storm: Storm, capacity: float, seconds: float) -> list[Row]:
         Row("a refusal: p99", [float(np.quantile(refusals, 0.99))], "ms", REFUSED_MILLISECONDS),
         Row("a refusal: the slowest", [float(refusals.max())], "ms", REFUSED_MILLISECONDS),
         Row("p95 of what a picture took ÷ what was promised", [float(np.quantile(late, 0.95))], "", OF_THE_PROMISE),
+        Row("the event loop was late, at most", [1000 * max(storm.lags)], "ms", LATE_MILLISECONDS),
         Row("proxy: most memory ÷ idle", [max(storm.resident_bytes) / storm.idle_bytes], "", OF_IDLE_MEMORY),
     ]
 
