@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.report import RESULTS, number
 
-NAMES = ("overhead", "wire", "peers", "users", "servers", "cold", "steady", "samplers", "watching")
+NAMES = ("overhead", "wire", "peers", "users", "servers", "cold", "steady", "overload", "samplers", "watching")
 
 
 def main() -> None:

@@ -3,6 +3,7 @@
 import argparse
 import io
 import math
+import os
 import re
 import sys
 from base64 import b64decode
@@ -136,7 +137,7 @@ def _carry_out(plan: Plan) -> None:
         plan.output.mkdir(parents=True, exist_ok=True)
     shown = []
     try:
-        with Client(plan.url) as client:
+        with Client(plan.url, os.environ.get("EASEL_API_KEY")) as client:
             for number, request in enumerate(plan.requests, 1):
                 for name, seed, file in _draw(client, request, f"{number}/{len(plan.requests)} {request.caption}"):
                     path = plan.output if _file_format(plan.output) else plan.output / f"{number:03}-{name}"

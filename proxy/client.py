@@ -7,6 +7,7 @@ from types import TracebackType
 from typing import Any, Self
 
 import httpx
+import orjson
 from httpx_sse import ServerSentEvent, connect_sse
 
 # Somewhat more than the proxy is ever silent: it sends a comment every 15 s.
@@ -24,12 +25,13 @@ class ClientError(Exception):
 
 
 class Client:
-    """A connection to the proxy at `url`."""
+    """A connection to the proxy at `url`, with an API key if it asks for one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, key: str | None = None) -> None:
         self._url = url
+        headers = {"Authorization": f"Bearer {key}"} if key else {}
         # An Easel is a neighbour: HTTP_PROXY and the like are for the world outside.
-        self._http = httpx.Client(base_url=url, timeout=_TIMEOUT, trust_env=False)
+        self._http = httpx.Client(base_url=url, headers=headers, timeout=_TIMEOUT, trust_env=False)
 
     def __enter__(self) -> Self:
         return self
@@ -93,7 +95,7 @@ class Client:
             if last_id and answer.status_code == _NO_CONTENT:
                 raise ClientError(f"{self._url}: the connection broke, and the picture is not known there any more")
             if not answer.is_success or not answer.headers.get("content-type", "").startswith("text/event-stream"):
-                raise ClientError(f"{self._url}: answered with status {answer.status_code}, not as an Easel proxy does")
+                raise ClientError(f"{self._url}: {_said(answer)}")
             # Comments, which say only that the connection is alive, come as events without data.
             yield from (event for event in source.iter_sse() if event.data)
 
@@ -101,3 +103,11 @@ class Client:
         """If that fails, the proxy ends the work by itself when nobody listens any more."""
         with contextlib.suppress(httpx.HTTPError):
             self._http.get("generate/cancel", params={"job": job})
+
+
+def _said(answer: httpx.Response) -> str:
+    """Why there are no events, in the proxy's own words if these are an Easel's."""
+    try:
+        return str(orjson.loads(answer.read())["error"]["message"])
+    except (ValueError, TypeError, LookupError):
+        return f"answered with status {answer.status_code}, not as an Easel proxy does"

@@ -15,6 +15,8 @@ from proxy.rates import Rates
 _PARAMETER = "api_key"
 _OPEN = {"/", "/docs", "/healthz", "/readyz"}
 _OPEN_FOLDER = "/static/"
+# Who has no requests left may still look at work under way, and end it.
+_UNCOUNTED = {"/generate/cancel", "/sdapi/v1/progress", "/sdapi/v1/interrupt"}
 
 
 class Door:
@@ -50,7 +52,8 @@ class Door:
     async def _admit(self, scope: Scope, in_query: str | None) -> None:
         """Raise InvalidKeyError or RateLimitedError if the request may not come in."""
         request = Request(scope)
-        if self._requests_per_address:
+        is_counted = scope["path"] not in _UNCOUNTED
+        if self._requests_per_address and is_counted:
             _count(self._of_addresses, address(request), self._requests_per_address, "of one address")
         if self._keyring is None:
             return
@@ -62,7 +65,7 @@ class Door:
         if presented is None:
             raise InvalidKeyError("an API key is needed here, as Authorization: Bearer")
         key = await self._keyring.owner(presented, address(request))
-        if key.requests_per_minute:
+        if key.requests_per_minute and is_counted:
             _count(self._of_keys, key.name, key.requests_per_minute, "of this key")
         scope["easel_key"] = key.name
 

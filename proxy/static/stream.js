@@ -27,6 +27,7 @@ export class KeyedEventSource extends EventTarget {
         const response = await fetch(url, { headers: asked, signal: this.#stop.signal });
         if (response.status !== 200) return this.#refused(response);
         this.readyState = EventSource.OPEN;
+        this.dispatchEvent(new Event("open"));
         await this.#read(response.body);
       } catch {
         // The connection broke, or was closed from here.

@@ -14,7 +14,7 @@ import openai
 import pytest
 from PIL import Image
 
-from proxy import keys
+from proxy import cli, keys
 from proxy.keys import Key
 from tests.proxy.event_stream import Gate, read
 from tests.proxy.fake_model_server import FakeModelServer, running
@@ -264,3 +264,23 @@ def test_a_server_without_keys_takes_any(proxy: tuple[str, FakeModelServer]) -> 
     url, _ = proxy
     assert httpx.get(f"{url}/models", headers={"Authorization": "Bearer none"}).status_code == 200
     assert httpx.get(f"{url}/generate", params={**QUICK, "api_key": "none"}).status_code == 200
+
+
+def test_the_command_line_takes_a_key_from_its_environment(
+    shut: Guarded, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Not as an option, which others on the machine may see; without one, it repeats what the proxy says."""
+    asked = ["red heart", "--url", shut.url, "--steps", "1", "-o", str(tmp_path / "heart.png")]
+    assert cli.main(asked) == 1
+    assert "an API key is needed here" in capsys.readouterr().err
+    monkeypatch.setenv("EASEL_API_KEY", shut.keys["alice"])
+    assert cli.main(asked) == 0
+    assert (tmp_path / "heart.png").exists()
+
+
+def test_who_has_no_requests_left_may_end_work(shut: Guarded) -> None:
+    with shut.client("hasty") as client:
+        while client.get("/models").status_code != 429:
+            pass
+        assert client.get("/generate/cancel?job=x").status_code == 404
+        assert client.get("/sdapi/v1/progress").status_code == 200
