@@ -1,8 +1,21 @@
-"""What must come before any other import of a test."""
+"""What must come before any other import of a test, and the bundled family, exported once for all of them."""
 
 import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # First, because the model server's own import of TensorFlow leaves Keras out for the whole process.
 import tensorflow  # noqa: F401
+
+
+@pytest.fixture(scope="session")
+def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The emoji family, exported from the bundled weights by the command that users run."""
+    folder = tmp_path_factory.mktemp("serving_models")
+    subprocess.run([sys.executable, "-m", "export", "emoji", "--output", str(folder)], check=True)
+    return folder

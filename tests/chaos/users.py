@@ -38,6 +38,8 @@ class Outcome(StrEnum):
     AWAY = "not accepted: 503 with Retry-After"
 
 
+# A proxy that is stopped tells those whose work it had begun, and could not finish, another kind.
+_REFUSALS = ("model_unavailable", "not_ready", "queue_full", "family_misfit")
 NOT_ACCEPTED = (Outcome.REFUSED, Outcome.AWAY)
 
 
@@ -118,8 +120,7 @@ class User:
             else:
                 response = await client.post("/generate", json=asked)
                 answer = _files(response.json()) if response.is_success else [response.content]
-        has_word = response.status_code != 503 or "retry-after" in response.headers
-        return response.status_code, answer, not has_word
+        return response.status_code, answer, response.status_code == 503 and not _is_refusal(response)
 
 
 async def _watch(client: httpx.AsyncClient, asked: Asked) -> tuple[int, list[bytes], bool]:
@@ -140,6 +141,11 @@ async def _watch(client: httpx.AsyncClient, asked: Asked) -> tuple[int, list[byt
         except httpx.TransportError as exc:
             raise EOFError(f"the events broke off: {exc!r}") from exc
     raise EOFError("the events ended without a result")
+
+
+def _is_refusal(answer: httpx.Response) -> bool:
+    """Whether a 503 says that nothing was begun, and when to come back."""
+    return "retry-after" in answer.headers and answer.json()["error"]["type"] in _REFUSALS
 
 
 def _files(answer: Any) -> list[bytes]:

@@ -1,7 +1,5 @@
 """The whole chain on real processes: the bundled family exported, served and drawn from."""
 
-import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -9,14 +7,6 @@ import httpx
 import pytest
 
 from local.stack import Stack, running_stack
-
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The emoji family, exported from the bundled weights by the command that users run."""
-    folder = tmp_path_factory.mktemp("serving_models")
-    subprocess.run([sys.executable, "-m", "export", "emoji", "--output", str(folder)], check=True)
-    return folder
 
 
 @pytest.fixture(scope="session")
