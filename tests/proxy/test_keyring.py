@@ -162,6 +162,6 @@ async def test_who_guesses_is_stopped(file: Path, alice: str) -> None:
     assert sum(isinstance(guess, RateLimitedError) for guess in guesses) == 40 - looked_at
     with pytest.raises(RateLimitedError) as refused:
         await keyring.owner(bob, "bad")
-    assert 50 <= refused.value.retry_after <= 60
+    assert 50 <= refused.value.retry_after_seconds <= 60
     assert (await keyring.owner(alice, "bad")).name == "alice"
     assert (await keyring.owner(bob, "good")).name == "bob"
