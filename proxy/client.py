@@ -15,6 +15,7 @@ _TIMEOUT = httpx.Timeout(60, connect=10)
 # Before each attempt to come back; together less than the 5 s for which the proxy goes on without a watcher.
 _BACK_OFF_SECONDS = (0.1, 0.4, 1.0, 2.0)
 _NO_CONTENT = 204
+_KEPT_OUT = (401, 429)
 
 Tell = Callable[[str, Mapping[str, Any]], None]
 """Called with the name and the data of an event: see the proxy's `GET /generate/events`."""
@@ -106,8 +107,8 @@ class Client:
 
 
 def _said(answer: httpx.Response) -> str:
-    """Why there are no events, in the proxy's own words if these are an Easel's."""
-    try:
-        return str(orjson.loads(answer.read())["error"]["message"])
-    except (ValueError, TypeError, LookupError):
-        return f"answered with status {answer.status_code}, not as an Easel proxy does"
+    """Why there are no events; who is kept out by an Easel is told so in its own words."""
+    if answer.status_code in _KEPT_OUT:
+        with contextlib.suppress(ValueError, TypeError, LookupError):
+            return str(orjson.loads(answer.read())["error"]["message"])
+    return f"answered with status {answer.status_code}, not as an Easel proxy does"

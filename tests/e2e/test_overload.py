@@ -8,7 +8,7 @@ from benchmarks import overload
 
 def test_whoever_is_not_refused_is_drawn(models: Path, tmp_path: Path) -> None:
     """Nobody is forgotten, promises hold and memory has a bound, also on a busy machine."""
-    few = ["--seconds", "5", "--pictures", "16", "--steps", "10"]
+    few = ["--seconds", "3", "--pictures", "16", "--steps", "10"]
     overload.main(["--models", str(models), *few, "--results", str(tmp_path)])
     rows = {row["what"]: row for row in json.loads((tmp_path / "overload.json").read_text())["rows"]}
     came, drawable = (rows[f"requests a second, those that {what}"]["median"] for what in ("came", "can be drawn"))

@@ -15,6 +15,7 @@ from starlette.datastructures import State
 
 from proxy.app import create_app
 from proxy.errors import EaselError
+from proxy.keyring import FAILURES_PER_MINUTE
 from proxy.settings import Settings
 from tests.proxy.fake_model_server import FakeModelServer, models
 
@@ -225,8 +226,12 @@ async def errors_of(operation: Operation, no_keys: Path) -> AsyncIterator[httpx.
     for fault in (down, nonsense, late, broken):
         async with connected(fault, request_seconds=0.3) as client:
             yield await good.send(client)
-    for settings in ({"requests_per_caller": 1}, {"request_seconds": 1e-6}, {"api_keys_file": no_keys}):
+    for settings in ({"requests_per_caller": 1}, {"request_seconds": 1e-6}):
         async with connected(**settings) as client:
+            yield await good.send(client)
+    async with connected(api_keys_file=no_keys) as client:
+        client.headers["Authorization"] = "Bearer guessed.key"
+        for _ in range(FAILURES_PER_MINUTE + 1):
             yield await good.send(client)
     async with connected(requests_per_minute_per_address=1) as client:
         await client.get("/models")
