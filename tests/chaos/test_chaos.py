@@ -10,7 +10,7 @@ from tests.chaos.__main__ import run
 from tests.chaos.report import Report
 from tests.chaos.users import Outcome, User, essence
 
-SECONDS = 25
+SECONDS = 20
 
 
 def test_every_accepted_request_ends_with_the_right_bytes_or_at_its_deadline(models: Path) -> None:
