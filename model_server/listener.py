@@ -3,6 +3,7 @@
 import asyncio
 import socket
 from collections.abc import Callable
+from types import FrameType
 
 import h11
 import uvicorn
@@ -85,6 +86,11 @@ class _Server(uvicorn.Server):
     def __init__(self, before_stop: Callable[[], None], config: uvicorn.Config) -> None:
         super().__init__(config)
         self._before_stop = before_stop
+
+    def handle_exit(self, sig: int, frame: FrameType | None) -> None:
+        """Stop; whoever asks twice, by whatever signal, waits for nobody."""
+        self.force_exit = self.should_exit
+        super().handle_exit(sig, frame)
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         self._before_stop()
