@@ -18,8 +18,8 @@ RUNTIME := export/requirements.txt model_server/requirements.txt proxy/requireme
 ROOMS := benchmarks export local model_server proxy training
 
 .DEFAULT_GOAL := help
-.PHONY: help setup demo serve export evaluate bench bench-peers train test chaos fuzz test-docker test-page test-full lint licences \
-	format requirements clean
+.PHONY: help setup demo serve export evaluate bench bench-peers train test test-slow coverage chaos fuzz test-docker test-page \
+	test-full lint licences format requirements clean
 
 help: ## List the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -77,9 +77,16 @@ train: $(VENV)/.development ## Train the emoji family's weights anew; resumes af
 	$(BIN)/python -m training
 
 NEEDS_PROMETHEUS := tests/model_server/test_prometheus.py tests/proxy/test_prometheus.py
+PYTEST := $(BIN)/python -m pytest tests --ignore=tests/full --ignore=tests/docker --ignore=tests/page \
+	$(NEEDS_PROMETHEUS:%=--ignore=%) --numprocesses=2 --dist=loadfile
 test: $(VENV)/.development ## Run the tests
-	$(BIN)/python -m pytest tests --ignore=tests/full --ignore=tests/docker --ignore=tests/page $(NEEDS_PROMETHEUS:%=--ignore=%) \
-		--numprocesses=2 --dist=loadfile --cov --cov-report=term:skip-covered --cov-fail-under=93
+	$(PYTEST) -m "not slow"
+
+test-slow: $(VENV)/.development ## Run what `make test` leaves out: more signals, sizes and moments of the same
+	$(PYTEST) -m slow
+
+coverage: $(VENV)/.development ## Run the tests, and count the proxy's lines that they reach, in all its processes
+	$(PYTEST) -m "not slow" --cov --cov-report=term:skip-covered --cov-fail-under=95
 
 chaos: $(VENV)/.development ## Draw for CHAOS_SECONDS=300 while servers die, and compare every picture
 	$(BIN)/python -m export emoji --if-missing

@@ -74,7 +74,7 @@ def _run(options: argparse.Namespace) -> None:
     sizes = tuple(PictureSize.parse(text) for text in options.size or [str(family.default_size)])
     family.check_sizes(sizes)
     chosen = weights.choose(family, options.weights, options.weights_dir)
-    options.optimize = _optimizations(options)
+    options.optimize = optimizations(options)
     if options.version is not None and options.version < 1:
         raise ChoiceError(f"--version {options.version}: versions are numbered from 1")
     weights.check(family, chosen)
@@ -92,7 +92,8 @@ def _family(name: str) -> Family:
     return FAMILIES[name]
 
 
-def _optimizations(options: argparse.Namespace) -> tuple[str, ...]:
+def optimizations(options: argparse.Namespace) -> tuple[str, ...]:
+    """Return what the command line asks for by name, or the precision's default. Raises ChoiceError."""
     if options.optimize is None:
         return OPTIMIZATIONS if options.precision == "float32" else ()
     names = set(options.optimize)

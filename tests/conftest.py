@@ -15,7 +15,11 @@ import tensorflow  # noqa: F401
 
 @pytest.fixture(scope="session")
 def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The emoji family, exported from the bundled weights by the command that users run."""
-    folder = tmp_path_factory.mktemp("serving_models")
-    subprocess.run([sys.executable, "-m", "export", "emoji", "--output", str(folder)], check=True)
+    """The emoji family, exported from the bundled weights by the command that users run.
+
+    Of tests that run side by side the first exports it, and the export's own lock lets the others wait.
+    """
+    run = tmp_path_factory.getbasetemp()
+    folder = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "serving_models"
+    subprocess.run([sys.executable, "-m", "export", "emoji", "--if-missing", "--output", str(folder)], check=True)
     return folder

@@ -43,7 +43,7 @@ def test_demo_says_what_is_wrong_at_once(tmp_path: Path, output: str, message: s
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
+@pytest.mark.parametrize("stop", [signal.SIGINT, signal.SIGTERM, pytest.param(signal.SIGHUP, marks=pytest.mark.slow)])
 def test_serve_stops_both_processes(models: Path, stop: signal.Signals) -> None:
     """After Ctrl-C or SIGTERM both ports are free again and the status is 0."""
     port, model_server_port = free_port(), free_port()

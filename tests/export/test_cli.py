@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from export import cli
+from export import cli, provenance
 from export.families import FAMILIES, Family
 from export.networks import OPTIMIZATIONS, PictureSize
 
@@ -76,26 +76,32 @@ def test_if_missing(small_family: Family, tmp_path: Path, capsys: pytest.Capture
     record = tmp_path / "small" / "decoder" / "1" / "assets.extra" / "export.json"
     found = json.loads(record.read_text())
     assert found["packages"].keys() == {"tensorflow", "keras", "keras-cv", "numpy"}
-    record.write_text(json.dumps(found | {"code": "older"}))
-    assert export(tmp_path, "--if-missing", "--base-path", "/elsewhere") == 0
+    assert found["optimizations"] == sorted(OPTIMIZATIONS)
+    assert provenance.current_version(tmp_path, small_family, found) == 1
+    assert provenance.current_version(tmp_path, small_family, found | {"code": "older"}) is None
+    changed = ("--optimize", "dense", "attention", "--base-path", "/elsewhere")
+    assert export(tmp_path, "--if-missing", *changed) == 0
     assert "Version 2 of" in capsys.readouterr().out
+    record = tmp_path / "small" / "decoder" / "2" / "assets.extra" / "export.json"
+    assert json.loads(record.read_text())["optimizations"] == ["attention", "dense"]
     assert 'base_path: "/elsewhere/small/decoder"' in (tmp_path / "models.config").read_text()
+    assert export(tmp_path, "--if-missing", *changed) == 0
+    assert f"version 2 in {tmp_path} is up to date" in capsys.readouterr().out
 
 
-def test_optimizations_are_recorded(small_family: Family, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By default there are all in float32 and none in float16; another choice is another version."""
-    choices = [
-        ([], sorted(OPTIMIZATIONS)),
-        (["--optimize", "none"], []),
-        (["--optimize", "dense", "attention"], ["attention", "dense"]),
-        (["--precision", "float16"], []),
-    ]
-    for version, (options, expected) in enumerate(choices, start=1):
-        assert export(tmp_path, "--if-missing", *options) == 0
-        record = tmp_path / "small" / "decoder" / str(version) / "assets.extra" / "export.json"
-        assert json.loads(record.read_text())["optimizations"] == expected
-        assert export(tmp_path, "--if-missing", *options) == 0
-        assert f"version {version} in {tmp_path} is up to date" in capsys.readouterr().out
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        ([], OPTIMIZATIONS),
+        (["--precision", "float16"], ()),
+        (["--optimize", "none"], ()),
+        (["--optimize", "dense", "attention"], ("attention", "dense")),
+        (["--precision", "float16", "--optimize", "dense"], ("dense",)),
+    ],
+)
+def test_optimizations(options: list[str], expected: tuple[str, ...]) -> None:
+    """By default there are all in float32 and none in float16; their order on the command line is no matter."""
+    assert set(cli.optimizations(cli.parse(["emoji", *options]))) == set(expected)
 
 
 def test_an_unreadable_config_stops_the_export_first(

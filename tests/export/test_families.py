@@ -60,6 +60,7 @@ def test_float16(half_export: dict[Path, Exported]) -> None:
         model.close()
 
 
+@pytest.mark.slow
 def test_float16_with_cheaper_arithmetic(tmp_path: Path) -> None:
     """Whoever asks for both gets networks that the export's own comparison with Keras has passed."""
     with exclusive(tmp_path):

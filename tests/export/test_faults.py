@@ -48,8 +48,8 @@ def assert_versions_are_whole(output: Path, versions: set[int]) -> None:
     ("number", "moment"),
     [
         (signal.SIGTERM, "text_encoder/variables"),
-        (signal.SIGINT, "diffusion_model/saved_model.pb"),
-        (signal.SIGKILL, "diffusion_model/variables"),
+        pytest.param(signal.SIGINT, "diffusion_model/saved_model.pb", marks=pytest.mark.slow),
+        pytest.param(signal.SIGKILL, "diffusion_model/variables", marks=pytest.mark.slow),
         (signal.SIGKILL, "decoder/assets.extra/tf_serving_warmup_requests"),
     ],
     ids=lambda value: getattr(value, "name", value),
@@ -76,7 +76,9 @@ def test_a_stopped_export_leaves_nothing_half_written(tmp_path: Path, number: si
         assert f"stopped by {number.name}" in errors
 
 
-@pytest.mark.parametrize("limit_bytes", [1 << 16, 1 << 19], ids=["graph", "weights"])
+@pytest.mark.parametrize(
+    "limit_bytes", [1 << 16, pytest.param(1 << 19, marks=pytest.mark.slow)], ids=["graph", "weights"]
+)
 def test_a_full_disk_leaves_nothing(tmp_path: Path, limit_bytes: int) -> None:
     """An export whose writes fail part-way says so in one line, and the repository is as it was before."""
     export = start(tmp_path, limit_bytes)

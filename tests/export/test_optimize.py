@@ -21,7 +21,11 @@ from export.weights import Weights
 from tests.export.small import OTHER_SIZE, SIZE, SMALL
 
 EMOJI = FAMILIES["emoji"]
-NETWORKS = [(SMALL, SIZE), (SMALL, OTHER_SIZE), (EMOJI, EMOJI.default_size)]
+NETWORKS = [
+    (SMALL, SIZE),
+    pytest.param(SMALL, OTHER_SIZE, marks=pytest.mark.slow),
+    pytest.param(EMOJI, EMOJI.default_size, marks=pytest.mark.slow),
+]
 
 
 def build(network: Network) -> Any:

@@ -222,7 +222,9 @@ class Users:
         writer.close()
 
 
-@pytest.mark.parametrize("living", ["", BATCHING], ids=["alone", "batched"], indirect=True)
+@pytest.mark.parametrize(
+    "living", [pytest.param("", marks=pytest.mark.slow), BATCHING], ids=["alone", "batched"], indirect=True
+)
 async def test_a_thousand_requests_in_flight_while_versions_change(living: Living) -> None:
     """Versions come, one breaks, old ones go, with a thousand requests under way all the time: none fails."""
     users = Users(living.process.port)
