@@ -25,7 +25,8 @@ What it raises takes the request out.
 class Queue:
     """At most `at_once` requests hold a place, and `longest` wait for one; callers get a free place in turn.
 
-    per_caller: requests of one caller, waiting or not; own_limit: what a caller has instead, if it has one.
+    per_caller: requests of one caller, waiting or not; own_limit: what a caller has instead, if it has one;
+    clock: seconds, from any beginning.
     """
 
     def __init__(
@@ -35,9 +36,10 @@ class Queue:
         longest: int,
         per_caller: int,
         own_limit: Callable[[str], int | None] = lambda _caller: None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._at_once, self._longest, self._per_caller = at_once, longest, per_caller
-        self._own_limit = own_limit
+        self._own_limit, self._clock = own_limit, clock
         self._free = at_once
         self._lines: OrderedDict[str, deque[asyncio.Future[None]]] = OrderedDict()
         self._requests: Counter[str] = Counter()
@@ -72,10 +74,10 @@ class Queue:
         """Hold a place inside the block, and wait for it before. Raises what `moved` raises."""
         with stage("queue"):
             await self._enter(caller, moved)
-        entered, beside = time.monotonic(), self.running
+        entered, beside = self._clock(), self.running
         try:
             yield
-            self._seconds_each.append((time.monotonic() - entered) / statistics.fmean([beside, self.running]))
+            self._seconds_each.append((self._clock() - entered) / statistics.fmean([beside, self.running]))
         finally:
             self._leave()
 
