@@ -138,7 +138,7 @@ async def test_the_promise_is_what_the_last_requests_took() -> None:
             requests.now += 0.2
             await requests.end(first)
             await requests.end(second)
-        assert requests.queue.seconds_left(4) == pytest.approx(3 * 0.2, rel=0.05)  # a free place is filled at once
+        assert requests.queue.seconds_left(4) == pytest.approx(3 * 0.2, rel=0.1)  # a free place is filled at once
 
 
 async def test_the_promise_counts_on_callers_who_ask_again() -> None:
