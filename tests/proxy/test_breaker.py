@@ -75,12 +75,12 @@ async def test_a_server_whose_probes_are_better_than_its_calls_waits_longer_each
             start = time.monotonic()
             server.breaker.failed()
             await server.until(Health.WELL)
-            assert pause <= time.monotonic() - start < pause + 0.3
+            assert pause <= time.monotonic() - start < pause + 0.9
         server.breaker.answered_well()
         start = time.monotonic()
         server.breaker.failed()
         await server.until(Health.WELL)
-        assert time.monotonic() - start < 0.3
+        assert time.monotonic() - start < 0.9
 
 
 async def test_bad_answers_set_aside_if_they_come_in_a_row() -> None:

@@ -51,7 +51,7 @@ def test_the_seconds_left_come_true(url: str, served: FakeModelServer) -> None:
         half = next(event for event in events if event.name == "progress" and event.data["step"] == 5)
         start = time.monotonic()
         until(events, "result")
-    assert half.data["seconds_left"] == pytest.approx(time.monotonic() - start, rel=0.3)
+    assert half.data["seconds_left"] == pytest.approx(time.monotonic() - start, rel=0.5)
 
 
 @pytest.mark.parametrize(("n", "size"), [(1, (PIXELS, PIXELS)), (3, (2 * PIXELS, 2 * PIXELS))])

@@ -188,7 +188,7 @@ async def test_what_comes_before_a_request_is_accepted_fails_fast(
         answer = await client.get(path)
         assert answer.status_code == 503
         assert int(answer.headers["Retry-After"]) > 0
-    assert time.monotonic() - start < 1
+    assert time.monotonic() - start < 5
 
 
 async def test_a_call_that_took_too_long_is_made_again_with_fewer_steps(
