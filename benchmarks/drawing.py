@@ -6,7 +6,7 @@ import argparse
 import io
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -15,7 +15,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from local.stack import Stack, running_stack
+from benchmarks.machine import pinned
+from local.stack import Stack, free_port, model_server_process, proxy_process, running_stack, wait_until_ready
 
 PICTURE_SECONDS = 3600.0
 _CONNECTIONS = 256
@@ -80,6 +81,27 @@ def served(
         connected(stack) as easel,
     ):
         yield easel
+
+
+@contextmanager
+def served_on_cores(
+    models: Path, family: str, cores: Sequence[int], proxy_cores: Sequence[int] = ()
+) -> Iterator[Easel]:
+    """Run a proxy, on any core unless told, before a model server on each of the cores."""
+    ports = [free_port() for _ in cores]
+    urls = [f"http://127.0.0.1:{port}" for port in ports]
+    proxy_port = free_port()
+    with ExitStack() as processes:
+        servers = []
+        for core, port in zip(cores, ports, strict=True):
+            with pinned(core):
+                servers.append(processes.enter_context(model_server_process(models, family, port)))
+        with pinned(*proxy_cores):
+            proxy = processes.enter_context(proxy_process(urls, family, proxy_port, QUIET))
+        for url, server in zip(urls, servers, strict=True):
+            stack = Stack(f"http://127.0.0.1:{proxy_port}", url, proxy, server)
+            wait_until_ready(stack)
+        yield processes.enter_context(connected(stack))
 
 
 @contextmanager

@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import subprocess
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -44,6 +45,25 @@ def resident_bytes(pid: int) -> int:
     """Resident memory of a process and of those it started; pages they share count once for each."""
     process = psutil.Process(pid)
     return sum(each.memory_info().rss for each in (process, *process.children(recursive=True)))
+
+
+def two_cores() -> tuple[int, int]:
+    """Two cores that this process may use; SystemExit if it has only one."""
+    cores = sorted(os.sched_getaffinity(0))
+    if len(cores) < 2:
+        raise SystemExit("This is measured on two cores; there is one.")
+    return cores[0], cores[1]
+
+
+@contextmanager
+def pinned(*cores: int) -> Iterator[None]:
+    """Start processes that stay on these cores, and count their threads by them; on all, if none is named."""
+    everywhere = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, cores or everywhere)
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, everywhere)
 
 
 def _cpu() -> str:

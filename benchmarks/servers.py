@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import argparse
 import itertools
-import os
-from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from collections.abc import Sequence
 from functools import partial
 
 from benchmarks import report
-from benchmarks.drawing import QUIET, Easel, add_options, connected
+from benchmarks.drawing import Easel, add_options, served_on_cores
+from benchmarks.machine import two_cores
 from benchmarks.report import Report, Row, at_least, ratios
 from benchmarks.turns import take_turns
 from benchmarks.users import draw_at_once
-from local.stack import Stack, free_port, model_server_process, proxy_process, wait_until_ready
 
 GAIN = at_least(1.5)
 
@@ -22,10 +20,9 @@ GAIN = at_least(1.5)
 def main(arguments: Sequence[str] | None = None) -> None:
     """Measure and report."""
     options = _options(arguments)
-    cores = sorted(os.sched_getaffinity(0))[:2]
-    if len(cores) < 2:
-        raise SystemExit("Two model servers need two cores; there is one.")
-    with _easel(options, cores[:1]) as one, _easel(options, cores) as two:
+    first, second = two_cores()
+    place = partial(served_on_cores, options.models, options.family)
+    with place([first]) as one, place([first, second]) as two:
         numbers = itertools.count()  # no picture is drawn twice
 
         def draw(easel: Easel, _: int) -> float:
@@ -38,35 +35,6 @@ def main(arguments: Sequence[str] | None = None) -> None:
     rows = [Row("throughput of two servers ÷ of one", ratios(taken["two"], taken["one"]), "", GAIN), *figures]
     title = f"model servers of one core each, {options.users} users, {options.family}, {options.steps} steps"
     Report("servers", title, vars(options), rows).publish(options.results, report.bars(figures))
-
-
-@contextmanager
-def _easel(options: argparse.Namespace, cores: Sequence[int]) -> Iterator[Easel]:
-    """A proxy, on any core, before a model server on each of the cores."""
-    ports = [free_port() for _ in cores]
-    urls = [f"http://127.0.0.1:{port}" for port in ports]
-    proxy_port = free_port()
-    with ExitStack() as processes:
-        servers = []
-        for core, port in zip(cores, ports, strict=True):
-            with _pinned(core):
-                servers.append(processes.enter_context(model_server_process(options.models, options.family, port)))
-        proxy = processes.enter_context(proxy_process(urls, options.family, proxy_port, QUIET))
-        for url, server in zip(urls, servers, strict=True):
-            stack = Stack(f"http://127.0.0.1:{proxy_port}", url, proxy, server)
-            wait_until_ready(stack)
-        yield processes.enter_context(connected(stack))
-
-
-@contextmanager
-def _pinned(core: int) -> Iterator[None]:
-    """Start processes that stay on one core, and count their threads by it."""
-    everywhere = os.sched_getaffinity(0)
-    os.sched_setaffinity(0, {core})
-    try:
-        yield
-    finally:
-        os.sched_setaffinity(0, everywhere)
 
 
 def _options(arguments: Sequence[str] | None) -> argparse.Namespace:
