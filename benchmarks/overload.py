@@ -32,6 +32,7 @@ OF_IDLE_MEMORY = at_most(2)
 OF_CAPACITY = at_least(0.9)
 _REFUSED = (httpx.codes.SERVICE_UNAVAILABLE, httpx.codes.TOO_MANY_REQUESTS)
 _SECOND = 1.0
+_A_MINUTE = 60  # after which what was late before the storm is not in it any more
 _LAG = "easel_event_loop_lag_largest_seconds"
 _COLUMNS = ("caller", "asked", "drawn", "refused", "median s", "p95 s")
 
@@ -148,7 +149,12 @@ def _rows(storm: Storm, capacity: float, seconds: float) -> list[Row]:
         Row("a refusal: p99", [float(np.quantile(refusals, 0.99))], "ms", REFUSED_MILLISECONDS),
         Row("a refusal: the slowest", [float(refusals.max())], "ms", REFUSED_MILLISECONDS),
         Row("p95 of what a picture took ÷ what was promised", [float(np.quantile(late, 0.95))], "", OF_THE_PROMISE),
-        Row("the event loop was late, at most", [1000 * max(storm.lags)], "ms", LATE_MILLISECONDS),
+        Row(
+            "the event loop was late, at most",
+            [1000 * max(storm.lags[_A_MINUTE:] or storm.lags)],
+            "ms",
+            LATE_MILLISECONDS,
+        ),
         Row("proxy: most memory ÷ idle", [max(storm.resident_bytes) / storm.idle_bytes], "", OF_IDLE_MEMORY),
     ]
 

@@ -2,6 +2,8 @@
 
 import contextlib
 import re
+import subprocess
+import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -14,7 +16,7 @@ import pytest
 
 from tests.proxy.event_stream import slow, until, watching
 from tests.proxy.fake_model_server import FakeModelServer, running
-from tests.proxy.proxy_process import START_SECONDS, running_proxy
+from tests.proxy.proxy_process import ROOT, START_SECONDS, running_proxy
 
 LARGEST_RESIDENT_KILOBYTES = 150_000
 
@@ -50,6 +52,16 @@ def test_it_draws_stays_small_never_imports_tensorflow_and_stops_cleanly(model_s
     assert [name for name in imported if re.match(r"(tensorflow|keras|keras_cv|export)(\.|$)", name)] == []
     assert any("Application shutdown complete" in line for line in log)
     assert not any("Traceback" in line for line in log)
+
+
+def test_what_is_there_from_the_start_is_not_looked_through_again() -> None:
+    """Python's full collections, in which nobody is answered, see next to none of a worker's objects."""
+    code = (
+        "import gc; from proxy.app import worker; app = worker(); print(len(gc.get_objects()), gc.get_freeze_count())"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    seen, frozen = map(int, done.stdout.split())
+    assert seen < frozen / 100
 
 
 def wait_until(condition: Callable[[], bool]) -> None:
