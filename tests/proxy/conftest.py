@@ -46,11 +46,17 @@ async def client(connect: Connect) -> AsyncIterator[httpx.AsyncClient]:
 
 
 @pytest.fixture(scope="module")
-def proxy() -> Iterator[tuple[str, FakeModelServer]]:
-    """A real proxy that draws one request at a time, and its model server."""
+def proxy_settings() -> dict[str, object]:
+    """Of the real proxy, by which a module's tests share it: it draws one request at a time."""
+    return {"concurrent_requests": 1}
+
+
+@pytest.fixture(scope="module")
+def proxy(proxy_settings: dict[str, object]) -> Iterator[tuple[str, FakeModelServer]]:
+    """A real proxy, and its model server."""
     fake = FakeModelServer()
     with running(fake) as server:
-        with running_proxy(server.url, concurrent_requests=1) as (address, _, log):
+        with running_proxy(server.url, **proxy_settings) as (address, _, log):
             yield address, fake
         assert not any("Traceback" in line for line in log)
 

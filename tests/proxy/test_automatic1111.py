@@ -16,23 +16,16 @@ from PIL import Image
 
 from proxy import infotext
 from tests.proxy.conftest import Connect
-from tests.proxy.fake_model_server import PIXELS, FakeModelServer, running
-from tests.proxy.test_process import running_proxy
+from tests.proxy.fake_model_server import PIXELS, FakeModelServer
 
 QUICK: dict[str, Any] = {"prompt": "red heart", "steps": 4, "seed": 42, "width": PIXELS, "height": PIXELS}
 HOSTILE = 'a "heart"\nNegative prompt: b\nSteps: 3, Seed: 4, Size: 1x2 心'
 
 
 @pytest.fixture(scope="module")
-def served() -> FakeModelServer:
-    return FakeModelServer()
-
-
-@pytest.fixture(scope="module")
-def url(served: FakeModelServer) -> Iterator[str]:
-    with running(served) as server, running_proxy(server.url) as (address, _, log):
-        yield address
-    assert not any("Traceback" in line for line in log)
+def proxy_settings() -> dict[str, object]:
+    """Those that users have."""
+    return {}
 
 
 @pytest.fixture
