@@ -6,6 +6,7 @@ import secrets
 import time
 from collections.abc import Iterable
 
+from fastapi.routing import iter_route_contexts
 from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -68,10 +69,19 @@ def _request_id(headers: Headers) -> str:
 def _saw(scope: Scope, status: int, seconds: float) -> None:
     """Log and count a request that is over, without anything that it asked for."""
     method = scope["method"] if scope["method"] in _METHODS else "other"
-    # Of a path that there is not, nothing is kept: a client may make up any number of them.
-    path = getattr(scope.get("route"), "path", None) or scope.get("root_path") or "unmatched"
+    path = _template(scope)
     metrics.REQUESTS.labels(method, path, str(status)).inc()
     metrics.REQUEST_SECONDS.labels(method, path).observe(seconds)
     who = caller(Request(scope))
     fields = {"method": method, "path": path, "status": status, "seconds": round(seconds, 6), "caller": who}
     _log.info("%s %s %d in %.3f s for %s", method, path, status, seconds, who, extra={"fields": fields})
+
+
+def _template(scope: Scope) -> str:
+    """That of its path. Of a path that there is not, nothing is kept: a client may make up any number of them."""
+    found: str | None = getattr(scope.get("route"), "path", None) or scope.get("root_path")
+    if found:
+        return found
+    # Perhaps it was answered before it came to the routes, as at the door.
+    routes = iter_route_contexts(scope["app"].routes)
+    return next((str(route.path) for route in routes if route.path_regex.match(scope["path"])), "unmatched")
