@@ -99,5 +99,5 @@ def _template(scope: Scope) -> str:
     if found:
         return found
     # Perhaps it was answered before it came to the routes, as at the door.
-    routes = iter_route_contexts(scope["app"].routes) if "app" in scope else ()
+    routes = iter_route_contexts(scope["app"].routes) if "app" in scope and "router" not in scope else ()
     return next((str(route.path) for route in routes if route.path_regex.match(scope["path"])), "unmatched")
