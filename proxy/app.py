@@ -4,6 +4,7 @@ import gc
 import logging
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import httpx
 from fastapi import FastAPI
@@ -53,48 +54,12 @@ def _tell_who_may_draw(settings: Settings) -> None:
 def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = None) -> FastAPI:
     """The application; it reaches the model servers through `transport`, by default the network."""
     keyring = Keyring(settings.api_keys_file) if settings.api_keys_file else None
-
-    @asynccontextmanager
-    async def lifespan(app: FastAPI) -> AsyncIterator[None]:
-        async with AsyncExitStack() as stack:
-            clients = [_client(url, settings, transport) for url in settings.model_server_urls]
-            servers = Servers(
-                [await stack.enter_async_context(client) for client in clients],
-                call_seconds=settings.call_timeout_seconds,
-                probe_path=f"/v1/models/{model_name(settings.families[0], NETWORKS[0])}",
-            )
-            stack.push_async_callback(servers.close)
-            server = ModelServer(servers)
-            queue = Queue(
-                settings.concurrent_requests,
-                longest=settings.queue_length,
-                per_caller=settings.requests_per_caller,
-                own_limit=keyring.concurrent_requests if keyring else lambda _caller: None,
-            )
-            app.state.service = Service(
-                server,
-                Catalogue(server, settings.families, tokenizer.LENGTH),
-                tokenizer.bundled(),
-                Contexts(settings.context_cache_bytes),
-                queue,
-                steps_per_call=settings.steps_per_call,
-                rows_per_call=settings.rows_per_call,
-                pixel_steps_per_request=settings.pixel_steps_per_request,
-                request_seconds=settings.request_seconds,
-            )
-            app.state.jobs = Jobs(app.state.service)
-            stack.push_async_callback(app.state.jobs.close)
-            app.state.works = Works()
-            if settings.metrics:
-                stack.enter_context(pulse.measured(queue, servers))
-            yield
-
     app = FastAPI(
         title="Easel",
         summary="A caption becomes a picture.",
         description="A path that there is not is a 404, a method that a path has not a 405, in its API's shape; "
         "a request that takes too long to arrive is a 408, and one with more than 64 kB before its body a 431.",
-        lifespan=lifespan,
+        lifespan=partial(_open, settings=settings, keyring=keyring, transport=transport),
         docs_url=None,
         redoc_url=None,
         telemetry=TELEMETRY,
@@ -111,12 +76,55 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
     return app
 
 
+@asynccontextmanager
+async def _open(
+    app: FastAPI, settings: Settings, keyring: Keyring | None, transport: httpx.AsyncBaseTransport | None
+) -> AsyncIterator[None]:
+    """Give the application's state what its routes work with, and end what they began."""
+    async with AsyncExitStack() as stack:
+        clients = [_client(url, settings, transport) for url in settings.model_server_urls]
+        servers = Servers(
+            [await stack.enter_async_context(client) for client in clients],
+            call_seconds=settings.call_timeout_seconds,
+            probe_path=f"/v1/models/{model_name(settings.families[0], NETWORKS[0])}",
+        )
+        stack.push_async_callback(servers.close)
+        app.state.service = _service(settings, ModelServer(servers), keyring)
+        app.state.jobs = Jobs(app.state.service)
+        stack.push_async_callback(app.state.jobs.close)
+        app.state.works = Works()
+        if settings.metrics:
+            stack.enter_context(pulse.measured(app.state.service.queue, servers))
+        yield
+
+
+def _service(settings: Settings, server: ModelServer, keyring: Keyring | None) -> Service:
+    """What draws; keys may have limits of their own."""
+    queue = Queue(
+        settings.concurrent_requests,
+        longest=settings.queue_length,
+        per_caller=settings.requests_per_caller,
+        own_limit=keyring.concurrent_requests if keyring else lambda _caller: None,
+    )
+    return Service(
+        server,
+        Catalogue(server, settings.families, tokenizer.LENGTH),
+        tokenizer.bundled(),
+        Contexts(settings.context_cache_bytes),
+        queue,
+        steps_per_call=settings.steps_per_call,
+        rows_per_call=settings.rows_per_call,
+        pixel_steps_per_request=settings.pixel_steps_per_request,
+        request_seconds=settings.request_seconds,
+    )
+
+
 def _client(url: str, settings: Settings, transport: httpx.AsyncBaseTransport | None) -> httpx.AsyncClient:
-    """One pool for all requests to a server; a request waits for a free connection for as long as it takes."""
+    """One pool for all requests to a server; how long a call may take in all, `Server` says."""
     return httpx.AsyncClient(
         base_url=url,
         limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
-        timeout=httpx.Timeout(settings.call_timeout_seconds, connect=settings.connect_timeout_seconds, pool=None),
+        timeout=httpx.Timeout(None, connect=settings.connect_timeout_seconds),
         transport=transport,
         # The model server is a neighbour: HTTP_PROXY and the like are for the world outside.
         trust_env=False,

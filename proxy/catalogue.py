@@ -27,7 +27,8 @@ class Catalogue:
         self._known: dict[str, Family] = {}
         self._checked: dict[str, float] = {}
         self._flights: Flights[str, Family] = Flights()
-        self._checks: Flights[tuple[str, ...], list[Family]] = Flights()
+        # Strangers may ask for it, and as often as they like.
+        self._checks: Flights[tuple[str, ...], list[Family]] = Flights(kept_seconds=1.0)
 
     async def family(self, name: str) -> Family:
         """The family as it is now, give or take `fresh_seconds`. Raises ModelServerError, FamilyMisfitError."""
@@ -50,7 +51,7 @@ class Catalogue:
             raise NotReadyError.because([exc]) from exc
 
     async def check_all(self) -> list[Family]:
-        """All families, after asking for each; who asks while it is asked shares the answer.
+        """All families, after asking for each; who asks meanwhile, or within a second, shares the answer.
 
         Raises NotReadyError, naming every model that is missing.
         """

@@ -24,6 +24,7 @@ from proxy.errors import (
     InvalidParametersError,
     ModelServerError,
     QueueFullError,
+    StoppingError,
     TooManyRequestsError,
 )
 
@@ -72,6 +73,7 @@ for _error in (
     InvalidParametersError,
     ModelServerError,
     QueueFullError,
+    StoppingError,
     TooManyRequestsError,
 ):
     for _kind in (_error, *_error.__subclasses__()):
@@ -88,8 +90,8 @@ def drawing() -> Iterator[None]:
     except EaselError as error:
         DRAWINGS.labels(error.kind).inc()
         raise
-    except asyncio.CancelledError:
-        DRAWINGS.labels(AbandonedError.kind).inc()
+    except asyncio.CancelledError:  # nobody but the proxy itself does that, when it stops
+        DRAWINGS.labels(StoppingError.kind).inc()
         raise
     except Exception:
         DRAWINGS.labels(EaselError.kind).inc()

@@ -3,21 +3,25 @@
 import array
 import asyncio
 import fcntl
-import json
+import re
 import sys
 import termios
 from http import HTTPStatus
-from typing import Any
+from typing import Any, cast
 
 import h11
+from starlette.exceptions import HTTPException
+from starlette.requests import Request
+from starlette.types import Scope
 from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from proxy.api.headers import NO_PAGE
-from proxy.errors import EaselError
+from proxy.logs import REQUEST_ID_HEADER
 
 # Two captions of the longest, percent-encoded, take 45 kB.
 LARGEST_HEAD_BYTES = 1 << 16
 _BYTES_PER_SECOND = 10_000
+_REQUEST_LINE = re.compile(rb"[A-Z]+ (?P<path>/[!->@-~]*)[ ?]")
 
 
 class PatientProtocol(H11Protocol):
@@ -100,22 +104,39 @@ class PatientProtocol(H11Protocol):
 
     def _refuse(self, status: HTTPStatus, message: str) -> None:
         """Say why, unless an answer has begun already, and close the connection."""
+        seconds = self.loop.time() - self._began if self._arrival else 0.0
         self._stop_waiting()
         if self.cycle is not None and not self.cycle.response_complete:
             self.cycle.disconnected = True
             self.cycle.message_event.set()
-        if self.conn.our_state in (h11.IDLE, h11.SEND_RESPONSE) and not self.transport.is_closing():
-            error = EaselError(message)
-            error.kind = status.name.lower()
-            body = json.dumps(error.as_json()).encode()
-            headers = {"Content-Type": "application/json", "Content-Length": str(len(body)), "Connection": "close"}
-            answer = [
-                h11.Response(status_code=status, headers=list((headers | NO_PAGE).items()), reason=status.phrase),
-                h11.Data(data=body),
-                h11.EndOfMessage(),
-            ]
-            self.transport.write(b"".join(self.conn.send(event) or b"" for event in answer))
+        if not self.transport.is_closing():
+            if self.conn.our_state is h11.SEND_RESPONSE:
+                self._answer(cast(Scope, self.scope), status, message, None)
+            elif self.conn.our_state is h11.IDLE:
+                self._answer(self._begun(), status, message, seconds)
         self.transport.close()
+
+    def _begun(self) -> Scope:
+        """What is known of a request whose head has not arrived, or is none."""
+        line = _REQUEST_LINE.match(self.conn.trailing_data[0])
+        path = line["path"].decode() if line else ""
+        return {"type": "http", "method": "", "path": path, "headers": [], "client": self.client}
+
+    def _answer(self, scope: Scope, status: HTTPStatus, message: str, seconds: float | None) -> None:
+        """Refuse a request in the shape of its API. seconds: that it took, if the application does not know of it."""
+        # Imported here, because it is all of the application, for which the parent of several workers has no use.
+        from proxy.api import dialects, failures, watching
+
+        response = failures.answer(Request(scope), status, dialects.spoken(HTTPException(status, message)))
+        watching.refused(scope, status, seconds)
+        own = {REQUEST_ID_HEADER: watching.request_id(scope), "Connection": "close"}
+        response.headers.update(NO_PAGE | own)
+        events = (
+            h11.Response(status_code=status, headers=response.raw_headers, reason=status.phrase),
+            h11.Data(data=b"" if scope["method"] == "HEAD" else bytes(response.body)),
+            h11.EndOfMessage(),
+        )
+        self.transport.write(b"".join(self.conn.send(event) or b"" for event in events))
 
     def pause_writing(self) -> None:
         """The client takes less than it is sent."""

@@ -34,14 +34,15 @@ def install(app: FastAPI, settings: Settings, keyring: Keyring | None) -> None:
         keys_in_query=settings.api_keys_in_query,
         requests_per_address=settings.requests_per_minute_per_address,
     )
+    failures.install(app)
+    # The others by hand: Starlette's own way to add one leaves the answer to a mistake outside.
+    stack = app.build_middleware_stack()
     if settings.cors_origins:  # outside of the door, because browsers ask for leave without a key
-        app.add_middleware(
-            CORSMiddleware,
+        stack = CORSMiddleware(
+            stack,
             allow_origins=settings.cors_origins,
             allow_methods=["GET", "POST"],
             allow_headers=_CORS_HEADERS,
             expose_headers=_CORS_ANSWERS,
         )
-    failures.install(app)
-    # Around all of it: Starlette's own way to add a middleware leaves the answer to a mistake outside.
-    app.middleware_stack = Watching(SecurityHeaders(app.build_middleware_stack()))
+    app.middleware_stack = Watching(SecurityHeaders(stack))

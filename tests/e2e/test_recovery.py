@@ -20,6 +20,7 @@ def test_a_killed_model_server_is_named_and_its_return_is_noticed(models: Path) 
         stack.model_server.kill()
         stack.model_server.wait()
 
+        time.sleep(1.1)  # readiness is what it was a second ago
         unready = client.get("/readyz")
         assert unready.status_code == 503
         assert "emoji_text_encoder" in unready.text

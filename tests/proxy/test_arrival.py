@@ -54,7 +54,7 @@ def test_who_stops_in_the_middle_of_a_request_is_told_and_closed(url: str, sent:
         assert READ_SECONDS - 0.1 < time.monotonic() - start < READ_SECONDS + SLACK_SECONDS
     head, _, body = said[said.index(WAITED) :].partition(b"\r\n\r\n")
     assert json.loads(body)["error"]["type"] == "request_timeout"
-    assert b"X-Content-Type-Options: nosniff" in head
+    assert b"x-content-type-options: nosniff" in head
 
 
 def test_who_says_nothing_is_closed(url: str) -> None:

@@ -1,7 +1,6 @@
-"""/openapi.json says what every request takes, with examples, and all that may come of it."""
+"""What is done with requests as /openapi.json describes them, and all that may come of them, is what it says."""
 
-import json
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -10,118 +9,16 @@ from urllib.parse import quote
 
 import httpx
 import pytest
-from jsonschema import Draft202012Validator
 from starlette.datastructures import State
 
 from proxy.app import create_app
-from proxy.errors import EaselError
 from proxy.keyring import FAILURES_PER_MINUTE
 from proxy.settings import Settings
 from tests.proxy.fake_model_server import FakeModelServer, models
+from tests.proxy.operations import OPERATIONS, Operation, validator
 
-API = create_app(Settings()).openapi()
 WRONG = "?"
 LARGE_BYTES = 6 << 20
-
-
-def validator(schema: dict[str, Any]) -> Draft202012Validator:
-    return Draft202012Validator({**schema, "components": API["components"]})
-
-
-def resolved(schema: dict[str, Any]) -> dict[str, Any]:
-    """The schema itself, of one that is a reference, perhaps among others."""
-    for inner in [schema, *schema.get("anyOf", []), *schema.get("allOf", [])]:
-        if "$ref" in inner:
-            found: dict[str, Any] = API["components"]["schemas"][inner["$ref"].rsplit("/")[-1]]
-            return found
-    return schema
-
-
-@dataclass(frozen=True)
-class Operation:
-    """One method of one path. parameters: schemas of what is not in the body, by place and name; body: of the body."""
-
-    method: str
-    path: str
-    parameters: dict[tuple[str, str], dict[str, Any]]
-    body: dict[str, Any]
-    responses: dict[str, Any]
-
-    def __str__(self) -> str:
-        return f"{self.method} {self.path}"
-
-    @property
-    def errors(self) -> dict[str, Any]:
-        return {status: response for status, response in self.responses.items() if status >= "400"}
-
-
-def operations() -> Iterator[Operation]:
-    for path, methods in API["paths"].items():
-        for method, said in methods.items():
-            parameters = {(each["in"], each["name"]): each["schema"] for each in said.get("parameters", [])}
-            body = said.get("requestBody", {}).get("content", {}).get("application/json", {}).get("schema", {})
-            yield Operation(method.upper(), path, parameters, resolved(body).get("properties", {}), said["responses"])
-
-
-OPERATIONS = list(operations())
-
-
-def members(properties: dict[str, Any]) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Every property of a body, those of objects in it among them."""
-    for name, schema in properties.items():
-        yield name, schema
-        yield from members(resolved(schema).get("properties", {}))
-
-
-PARAMETERS = [
-    (f"{operation} {name}", schema)
-    for operation in OPERATIONS
-    for name, schema in (
-        *((name, schema) for (_, name), schema in operation.parameters.items()),
-        *members(operation.body),
-    )
-]
-ERRORS = [
-    (f"{operation} {status}", response) for operation in OPERATIONS for status, response in operation.errors.items()
-]
-
-
-@pytest.mark.parametrize(("name", "schema"), PARAMETERS, ids=[name for name, _ in PARAMETERS])
-def test_every_parameter_has_an_example_that_it_allows(name: str, schema: dict[str, Any]) -> None:
-    assert schema["examples"]
-    for example in schema["examples"]:
-        validator(schema).validate(example)
-
-
-@pytest.mark.parametrize(("name", "response"), ERRORS, ids=[name for name, _ in ERRORS])
-def test_every_error_has_examples_in_its_shape(name: str, response: dict[str, Any]) -> None:
-    assert response["description"]
-    (content,) = response["content"].values()
-    assert response["content"].keys() == {"application/json"}
-    assert content["schema"]["$ref"]
-    assert content["examples"]
-    for example in content["examples"].values():
-        validator(content["schema"]).validate(example["value"])
-
-
-def test_every_kind_of_error_is_shown() -> None:
-    def classes(parent: type[EaselError]) -> Iterator[type[EaselError]]:
-        yield parent
-        for child in parent.__subclasses__():
-            yield from classes(child)
-
-    shown = {kind for _, response in ERRORS for kind in response["content"]["application/json"]["examples"]}
-    assert {error.kind for error in classes(EaselError)} <= shown
-
-
-def test_bad_input_is_described_as_it_is() -> None:
-    """FastAPI's own 422 is nowhere, and OpenAI's API has 400 instead."""
-    assert "ValidationError" not in json.dumps(API)
-    by_api = {operation.path.startswith("/v1"): set[str]() for operation in OPERATIONS}
-    for operation in OPERATIONS:
-        by_api[operation.path.startswith("/v1")] |= operation.errors.keys()
-    assert "422" not in by_api[True]
-    assert "400" not in by_api[False]
 
 
 @dataclass(frozen=True)

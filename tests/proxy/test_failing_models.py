@@ -13,6 +13,7 @@ from proxy.settings import Settings
 from tests.proxy.fake_model_server import FakeModelServer, models, tensor
 
 QUICK = {"caption": "red heart", "steps": 4, "seed": 42}
+READY_SECONDS = 1.1  # for which readiness stays what it was
 
 
 def predicts(fake: FakeModelServer, signature: str) -> int:
@@ -32,6 +33,7 @@ async def test_a_server_that_is_down_is_a_503_until_it_is_back(
     assert (await client.get("/healthz")).status_code == 200
     fake.down = False
     assert (await client.get("/generate", params=QUICK)).status_code == 200
+    await asyncio.sleep(READY_SECONDS)
     assert (await client.get("/readyz")).status_code == 200
 
 
@@ -93,6 +95,7 @@ async def test_metadata_is_not_fetched_for_every_request(client: httpx.AsyncClie
 async def test_readyz_names_the_missing_model(client: httpx.AsyncClient, fake: FakeModelServer) -> None:
     assert (await client.get("/readyz")).json() == {"status": "ready"}
     del fake.models["emoji_decoder"]
+    await asyncio.sleep(READY_SECONDS)
     response = await client.get("/readyz")
     assert response.status_code == 503
     assert response.json()["error"]["type"] == "not_ready"

@@ -38,6 +38,19 @@ async def test_all_who_come_while_it_is_under_way_share_a_call() -> None:
     assert await flights.join("a", call) == 2
 
 
+@pytest.mark.parametrize("error", [None, ValueError("broken")])
+async def test_what_a_call_led_to_is_kept_for_a_while(error: Exception | None) -> None:
+    """A result and a failure alike; then the next one calls again."""
+    for kept_seconds, made in ((60, 1), (0.01, 2)):
+        flights, call = Flights[str, int](kept_seconds), Call(error)
+        call.let.set()
+        for _ in range(2):
+            (said,) = await asyncio.gather(flights.join("a", call), return_exceptions=True)
+            assert said is error or said == call.made
+            await asyncio.sleep(0.1)
+        assert call.made == made
+
+
 async def test_other_keys_are_other_calls() -> None:
     flights, call = Flights[str, int](), Call()
     call.let.set()

@@ -59,7 +59,7 @@ def test_every_answer_has_the_security_headers(url: str, path: str, status: int)
 def test_what_is_not_http_has_them_too(url: str) -> None:
     head, _ = get(url, b"/ \x00")
     assert head[0].startswith(b"HTTP/1.1 400 ")
-    assert b"X-Content-Type-Options: nosniff" in head
+    assert b"x-content-type-options: nosniff" in head
 
 
 async def test_a_mistake_of_ours_has_them_too(connect: Connect, fake: FakeModelServer) -> None:

@@ -4,12 +4,15 @@ import os
 import signal
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
 
 import httpx
 import psutil
 import pytest
+from prometheus_client import CollectorRegistry
+from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.parser import text_string_to_metric_families
 
 from tests.proxy.event_stream import Gate, until, watching
@@ -194,6 +197,31 @@ def test_workers_add_up_and_the_dead_are_forgotten(monkeypatch: pytest.MonkeyPat
         assert samples(url)["easel_pictures_total{family=emoji}"] == 2
         assert len(list(tmp_path.glob("easel-metrics-*"))) == 1
     assert list(tmp_path.glob("easel-metrics-*")) == []
+
+
+def test_what_is_cut_off_when_the_proxy_stops_is_counted_as_such(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Not as if its client had gone: of a picture that is waited for, and of one that is watched."""
+    monkeypatch.setenv("PROMETHEUS_MULTIPROC_DIR", str(tmp_path))  # what is there outlives the proxy
+    fake = FakeModelServer()
+    gate = Gate(fake)
+    with (
+        running(fake) as server,
+        running_proxy(server.url, shutdown_seconds=1) as (url, pid, _log),
+        watching(url) as events,
+        ThreadPoolExecutor(1) as pool,
+    ):
+        until(events, "progress")
+        waited = pool.submit(httpx.get, f"{url}/generate", params={"caption": "a"}, timeout=START_SECONDS)
+        wait_until(lambda: samples(url)["easel_requests_running{}"] == 2)
+        psutil.Process(pid).terminate()
+        assert waited.result().status_code == 503
+        gate.let()
+    registry = CollectorRegistry()
+    MultiProcessCollector(registry, str(tmp_path))
+    assert registry.get_sample_value("easel_drawings_total", {"outcome": "stopping"}) == 2
+    assert registry.get_sample_value("easel_drawings_total", {"outcome": "abandoned"}) == 0
 
 
 def test_the_page_can_be_closed() -> None:
