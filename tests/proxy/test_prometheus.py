@@ -33,6 +33,18 @@ def test_prometheus_reads_what_the_alerts_look_at(tmp_path: Path, workers: int) 
     assert (checked.returncode, checked.stderr) == (0, b"")
 
 
+def seen(prometheus: Prometheus) -> str:
+    """The health of the only target, once it is known."""
+    healths: list[str] = []
+
+    def is_known() -> bool:
+        healths[:] = [target["health"] for target in prometheus.ask("targets")["activeTargets"]]
+        return healths not in ([], ["unknown"])
+
+    prometheus.wait_for(is_known)
+    return healths[0]
+
+
 def test_prometheus_has_a_key_of_its_own(tmp_path: Path) -> None:
     """By the line that monitoring/prometheus.yml has for it; without it, the target is down."""
     [line] = re.findall(r"^ +# (authorization: .*)$", (ROOT / "monitoring/prometheus.yml").read_text(), re.MULTILINE)
@@ -43,5 +55,4 @@ def test_prometheus_has_a_key_of_its_own(tmp_path: Path) -> None:
             (folder := tmp_path / health).mkdir()
             (folder / "easel.key").write_text(f"{key}\n")
             with Prometheus(folder, urlsplit(url).port or 0, "/metrics", further) as prometheus:
-                prometheus.wait_for(lambda: prometheus.ask("targets")["activeTargets"][0]["health"] != "unknown")
-                assert prometheus.ask("targets")["activeTargets"][0]["health"] == health
+                assert seen(prometheus) == health
