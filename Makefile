@@ -116,13 +116,13 @@ format: $(VENV)/.development ## Put the code in its form
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
 
-requirements: $(VENV)/.development ## Pin every room's requirements.in anew, with hashes
+requirements: $(VENV)/.development ## Pin every room's requirements anew, with hashes
 	$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
 		--no-emit-trusted-host --no-emit-find-links --upgrade -o tests/requirements.txt tests/requirements.in
-	for room in export model_server proxy; do \
+	for file in {export,model_server,proxy}/requirements proxy/requirements-traces; do \
 		$(BIN)/pip-compile --quiet --generate-hashes --allow-unsafe --strip-extras --no-header --no-emit-index-url \
 			--no-emit-trusted-host --no-emit-find-links -c tests/requirements.txt \
-			-o $$room/requirements.txt $$room/requirements.in || exit 1; \
+			-o $$file.txt $$file.in || exit 1; \
 	done
 	$(BIN)/pip-compile --quiet --strip-extras --no-header --no-emit-index-url --no-emit-trusted-host --upgrade \
 		--no-emit-find-links -o benchmarks/requirements-peers.txt benchmarks/requirements-peers.in

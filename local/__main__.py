@@ -8,10 +8,13 @@ import sys
 from collections.abc import Mapping
 from contextlib import AbstractContextManager
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import httpx
 
 from local.stack import Stack, StackError, running_stack
+from proxy import keys
+from proxy.keys import Key
 
 CALL_SECONDS = 600.0
 
@@ -37,8 +40,13 @@ def demo(options: argparse.Namespace) -> int:
         parameters["seed"] = options.seed
     if not options.output.parent.is_dir():
         raise StackError(f"{options.output}: there is no folder {options.output.parent}")
-    with _stack(options, {"EASEL_LOG_LEVEL": "warning"}) as stack:
-        response = httpx.get(f"{stack.url}/generate", params=parameters, timeout=CALL_SECONDS, trust_env=False)
+    with TemporaryDirectory(prefix="easel-") as folder:
+        file = Path(folder) / "keys.toml"  # in place of one that is set, whose keys are not known here
+        headers = {"Authorization": f"Bearer {keys.add(file, Key('demo', ''))}"}
+        with _stack(options, {"EASEL_LOG_LEVEL": "warning", "EASEL_API_KEYS_FILE": str(file)}) as stack:
+            response = httpx.get(
+                f"{stack.url}/generate", params=parameters, headers=headers, timeout=CALL_SECONDS, trust_env=False
+            )
     if response.is_error:
         print(f"{response.status_code}: {response.text}", file=sys.stderr)
         return 1

@@ -71,7 +71,7 @@ def create_app(settings: Settings, transport: httpx.AsyncBaseTransport | None = 
     if settings.metrics:
         app.include_router(monitoring.router)
     pages.install(app, docs=settings.docs)
-    description.install(app)
+    description.install(app, keys=keyring is not None, keys_in_query=settings.api_keys_in_query)
     layers.install(app, settings, keyring)
     return app
 

@@ -6,6 +6,7 @@ from typing import Any
 import orjson
 from fastapi import FastAPI
 
+from proxy.api import door
 from proxy.api.dialects import Dialect, spoken
 from proxy.api.limits import too_large
 from proxy.api.parameters import allowed
@@ -27,6 +28,14 @@ from proxy.errors import (
 
 Responses = dict[int | str, dict[str, Any]]
 _SUPPOSED = ("HTTPValidationError", "ValidationError")
+
+_BEARER = {"type": "http", "scheme": "bearer", "description": "as `Authorization: Bearer alice.…`"}
+_QUERY = {
+    "type": "apiKey",
+    "in": "query",
+    "name": door.PARAMETER,
+    "description": f"in the query, as `{door.PARAMETER}=alice.…`",
+}
 
 BUG = EaselError(MISTAKE)
 # What may come of a request to any path that is not open to all.
@@ -77,16 +86,31 @@ def _meaning(error: EaselError) -> str:
     return str(type(error).__doc__).split("\n")[0].removesuffix(".")
 
 
-def install(app: FastAPI) -> None:
-    """Have the application's description of itself corrected when it is first asked for."""
+def install(app: FastAPI, *, keys: bool, keys_in_query: bool) -> None:
+    """Have the application's description of itself corrected when it is first asked for.
+
+    keys: whether an API key is needed; keys_in_query: whether GET requests may also have it in their query.
+    """
     describe = app.openapi
 
     def openapi() -> dict[str, Any]:
         if app.openapi_schema is None:
-            _correct(describe())
+            _correct(api := describe())
+            if keys:
+                _lock(api, {"bearer": _BEARER, "query": _QUERY} if keys_in_query else {"bearer": _BEARER})
         return describe()
 
     app.openapi = openapi  # type: ignore[method-assign]
+
+
+def _lock(api: dict[str, Any], schemes: dict[str, Any]) -> None:
+    """Say of every operation that is not open to all by which of the schemes it takes a key."""
+    api["components"]["securitySchemes"] = schemes
+    for path, methods in api["paths"].items():
+        for method, operation in methods.items():
+            if not door.is_open(path):
+                taken = [name for name in schemes if name != "query" or method == "get"]
+                operation["security"] = [{name: []} for name in taken]
 
 
 def _correct(api: dict[str, Any]) -> None:

@@ -12,7 +12,7 @@ from proxy.errors import EaselError, InvalidKeyError, RateLimitedError
 from proxy.keyring import Keyring
 from proxy.rates import Rates
 
-_PARAMETER = "api_key"
+PARAMETER = "api_key"
 _OPEN = {"/", "/docs", "/healthz", "/readyz"}
 _OPEN_FOLDER = "/static/"
 # Who has no requests left may still look at work under way, and end it.
@@ -41,7 +41,7 @@ class Door:
             return
         in_query = _taken_from_query(scope)
         try:
-            if scope["path"] not in _OPEN and not scope["path"].startswith(_OPEN_FOLDER):
+            if not is_open(scope["path"]):
                 await self._admit(scope, in_query)
         except EaselError as error:
             response = await _answer(Request(scope), error)
@@ -70,6 +70,11 @@ class Door:
         scope["easel_key"] = key.name
 
 
+def is_open(path: str) -> bool:
+    """Whether the path asks nobody for a key, and is not counted."""
+    return path in _OPEN or path.startswith(_OPEN_FOLDER)
+
+
 def _count(rates: Rates, who: str, most: int, whose: str) -> None:
     if wait := rates.wait(who, most):
         raise RateLimitedError(f"{most} requests a minute {whose}", math.ceil(wait))
@@ -84,7 +89,7 @@ def _bearer(request: Request) -> str | None:
 def _taken_from_query(scope: Scope) -> str | None:
     """The key in the query, which does not have it any more; the server's own log reads the same scope."""
     parts = scope["query_string"].split(b"&")
-    found = [part for part in parts if unquote_plus(part.partition(b"=")[0].decode("latin-1")).lower() == _PARAMETER]
+    found = [part for part in parts if unquote_plus(part.partition(b"=")[0].decode("latin-1")).lower() == PARAMETER]
     if not found:
         return None
     scope["query_string"] = b"&".join(part for part in parts if part not in found)

@@ -2,11 +2,23 @@
 
 import { address, get, key } from "./api.js";
 import { byId, make } from "./elements.js";
+import { askForKey } from "./lock.js";
 
-const api = await get("openapi.json").catch((problem) => {
-  Object.assign(byId("banner"), { textContent: problem.message, hidden: false });
-  throw problem;
-});
+const api = await description();
+
+async function description() {
+  for (;;) {
+    try {
+      return await get("openapi.json");
+    } catch (problem) {
+      if (problem.type !== "invalid_api_key") {
+        Object.assign(byId("banner"), { textContent: problem.message, hidden: false });
+        throw problem;
+      }
+      await askForKey(problem.message);
+    }
+  }
+}
 
 function resolve(schema) {
   const { anyOf, allOf, $ref, ...rest } = schema;
@@ -131,13 +143,20 @@ async function stream(response, place, type) {
   for (let part = await reader.read(); !part.done; part = await reader.read()) place.textContent += part.value;
 }
 
-function operation(path, method, { description, summary, parameters = [], requestBody, responses }) {
+/** How an operation takes an API key. */
+function lock(security) {
+  const schemes = security.flatMap(Object.keys).map((name) => api.components.securitySchemes[name]);
+  return make("p", { textContent: `Needs an API key: ${schemes.map((scheme) => scheme.description).join(", or ")}.` });
+}
+
+function operation(path, method, { description: long, summary, parameters = [], requestBody, responses, security }) {
   const id = `${method}${path.replaceAll("/", "-")}`;
   const title = `${method.toUpperCase()} ${path}`;
   byId("contents").append(make("a", { href: `#${id}`, textContent: title }));
   const body = requestBody?.content["application/json"]?.schema;
-  const told = make("p", { textContent: description ?? summary });
+  const told = make("p", { textContent: long ?? summary });
   const section = make("section", { id }, make("h2", { textContent: title }), told);
+  if (security) section.append(lock(security));
   if (parameters.length) section.append(fields("Parameters", parameters));
   if (body) section.append(fields("JSON body", members(body)));
   section.append(answers(responses), failures(responses));

@@ -1,9 +1,11 @@
 """The compose files: both major versions of docker-compose read them, and they differ only in who runs the networks."""
 
 import re
+from pathlib import Path
 
 import pytest
 
+from tests.docker.command import run
 from tests.docker.compose import CPU, EMBEDDED, FILES, GPU, PROFILES, Compose
 from tests.docker.images import ROOMS, ROOT, base_image
 
@@ -71,6 +73,33 @@ def test_variables_reach_the_proxy(project: str, compose_v2: str, version: int) 
     assert proxy["environment"]["EASEL_ROWS_PER_CALL"] == "4"
     [port] = proxy["ports"]
     assert port == "127.0.0.1:5001:5000/tcp" or (port["host_ip"], port["published"]) == ("127.0.0.1", "5001")
+
+
+@pytest.mark.parametrize("version", [1, 2])
+@pytest.mark.parametrize("file", FILES)
+def test_keys_are_where_they_are_outside(
+    file: str, project: str, compose_v2: str, version: int, tmp_path: Path
+) -> None:
+    """A path below the checkout is the same in the container; another folder can take the place of keys."""
+    program = "docker-compose" if version == 1 else compose_v2
+    for folder, variables in ((ROOT / "keys", {}), (tmp_path, {"EASEL_KEYS": str(tmp_path)})):
+        named = {"EASEL_API_KEYS_FILE": "keys/keys.toml", **variables}
+        proxy = Compose(file, project, named, program).config()["proxy"]
+        assert proxy["environment"]["EASEL_API_KEYS_FILE"] == "keys/keys.toml"
+        [volume] = proxy["volumes"]
+        if version == 1:
+            assert volume == f"{folder}:/easel/keys:ro"
+        else:
+            assert (volume["source"], volume["target"], volume["read_only"]) == (str(folder), "/easel/keys", True)
+    assert "\nWORKDIR /easel\n" in (ROOT / "proxy/Dockerfile").read_text()
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_without_keys_their_folder_is_empty(project: str, compose_v2: str, version: int) -> None:
+    """It is there, so that no engine makes it, and the proxy is told of no file."""
+    program = "docker-compose" if version == 1 else compose_v2
+    assert run("git", "-C", str(ROOT), "ls-files", "keys").split() == ["keys/.gitignore"]
+    assert Compose(CPU, project, program=program).config()["proxy"]["environment"]["EASEL_API_KEYS_FILE"] is None
 
 
 def test_tensorflow_serving_is_of_the_version_that_exports(project: str) -> None:

@@ -12,10 +12,14 @@ import pytest
 from PIL import Image
 
 from local.stack import SMALL_NETWORK_BYTES, Stack, free_port, threads_per_operation
+from proxy import keys
+from proxy.keys import Key
 
 
-def test_demo_writes_a_picture(models: Path, tmp_path: Path) -> None:
-    """The picture is there, holds its caption, and no process stays behind."""
+def test_demo_writes_a_picture(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The picture is there, holds its caption, and no process stays behind; also where keys are set, without one."""
+    keys.add(tmp_path / "keys.toml", Key("alice", ""))
+    monkeypatch.setenv("EASEL_API_KEYS_FILE", str(tmp_path / "keys.toml"))
     output = tmp_path / "heart.png"
     command = ["demo", "--caption", "red heart", "--output", str(output), "--seed", "3"]
     done = subprocess.run(_local(models, *command), capture_output=True, text=True, check=True)

@@ -20,6 +20,7 @@ global: {{ scrape_interval: 1s, scrape_timeout: 1s }}
 scrape_configs:
   - job_name: watched
     metrics_path: {path}
+    {further}
     static_configs: [{{ targets: ["127.0.0.1:{port}"] }}]
 """
 COUNT = ":tensorflow:serving:request_count"
@@ -37,13 +38,16 @@ def program(name: str) -> str:
 
 
 class Prometheus:
-    """A Prometheus that scrapes one server, with its data in a folder of the test; as a context, ready for queries."""
+    """A Prometheus that scrapes one server, with its data in a folder of the test; as a context, ready for queries.
 
-    def __init__(self, folder: Path, target: int, path: str = PATH) -> None:
+    further: one more line of what the configuration says of the server.
+    """
+
+    def __init__(self, folder: Path, target: int, path: str = PATH, further: str = "") -> None:
         address = f"127.0.0.1:{free_port()}"
         self._client = httpx.Client(base_url=f"http://{address}", timeout=30)
         self._log = folder / "log"
-        (folder / "prometheus.yml").write_text(SCRAPING.format(path=path, port=target))
+        (folder / "prometheus.yml").write_text(SCRAPING.format(path=path, port=target, further=further))
         command = [program("prometheus"), f"--config.file={folder}/prometheus.yml", f"--web.listen-address={address}"]
         with self._log.open("wb") as output:
             self._process = subprocess.Popen(

@@ -127,8 +127,8 @@ async def errors_of(operation: Operation, no_keys: Path) -> AsyncIterator[httpx.
         async with connected(**settings) as client:
             yield await good.send(client)
     async with connected(api_keys_file=no_keys) as client:
-        client.headers["Authorization"] = "Bearer guessed.key"
-        for _ in range(FAILURES_PER_MINUTE + 1):
+        for i in range(FAILURES_PER_MINUTE + 1):
+            client.headers["Authorization"] = f"Bearer guessed.{i}"
             yield await good.send(client)
     async with connected(requests_per_minute_per_address=1) as client:
         await client.get("/models")

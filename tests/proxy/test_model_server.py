@@ -207,6 +207,11 @@ async def test_a_picture_of_zeros_is_a_bad_answer() -> None:
         await CALLS["emoji_decoder"](served(fake))
 
 
+async def test_the_darkest_picture_of_the_fake_is_none_of_zeros() -> None:
+    """Otherwise some seeds, of those that tests leave to chance, would be answered with 502."""
+    assert (await served(FakeModelServer()).decode(np.full((1, *SHAPE), -1e6, np.float32))).all()
+
+
 @pytest.mark.parametrize("model", CALLS)
 @pytest.mark.parametrize(
     "body", [b"", b"<html>", b"[]", b'{"outputs": 5}', b'{"outputs": [{"b64": "AA=="}]}', b'{"predictions": []}']

@@ -1,5 +1,6 @@
 """Prometheus itself reads the proxy's metrics, of one worker and of two: Debian's `prometheus`."""
 
+import re
 import subprocess
 from pathlib import Path
 from urllib.parse import urlsplit
@@ -7,9 +8,11 @@ from urllib.parse import urlsplit
 import httpx
 import pytest
 
+from proxy import keys
+from proxy.keys import Key
 from tests.model_server.test_prometheus import Prometheus, program
 from tests.proxy.fake_model_server import FakeModelServer, running
-from tests.proxy.proxy_process import running_proxy
+from tests.proxy.proxy_process import ROOT, running_proxy
 
 
 @pytest.mark.parametrize("workers", [1, 2])
@@ -28,3 +31,28 @@ def test_prometheus_reads_what_the_alerts_look_at(tmp_path: Path, workers: int) 
         page = httpx.get(f"{url}/metrics").content
     checked = subprocess.run([program("promtool"), "check", "metrics"], input=page, capture_output=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, b"")
+
+
+def seen(prometheus: Prometheus) -> str:
+    """The health of the only target, once it is known."""
+    healths: list[str] = []
+
+    def is_known() -> bool:
+        healths[:] = [target["health"] for target in prometheus.ask("targets")["activeTargets"]]
+        return healths not in ([], ["unknown"])
+
+    prometheus.wait_for(is_known)
+    return healths[0]
+
+
+def test_prometheus_has_a_key_of_its_own(tmp_path: Path) -> None:
+    """By the line that monitoring/prometheus.yml has for it; without it, the target is down."""
+    [line] = re.findall(r"^ +# (authorization: .*)$", (ROOT / "monitoring/prometheus.yml").read_text(), re.MULTILINE)
+    file = tmp_path / "keys.toml"
+    key = keys.add(file, Key("prometheus", ""))
+    with running(FakeModelServer()) as server, running_proxy(server.url, api_keys_file=file) as (url, _, _log):
+        for further, health in (("", "down"), (line, "up")):
+            (folder := tmp_path / health).mkdir()
+            (folder / "easel.key").write_text(f"{key}\n")
+            with Prometheus(folder, urlsplit(url).port or 0, "/metrics", further) as prometheus:
+                assert seen(prometheus) == health
