@@ -132,7 +132,7 @@ async def test_a_place_that_comes_to_one_that_is_leaving_goes_on_to_the_next() -
     async with line() as requests:
         await requests.ask("a1", "b1", "c1")
         requests.end_soon("a1")
-        while requests.queue.waiting == 2:
+        while requests.queue.waiting == 2:  # noqa: ASYNC110 - until the very moment
             await asyncio.sleep(0)
         await requests.leave("b1")
         await asyncio.sleep(0.01)

@@ -6,7 +6,8 @@ import pytest
 
 from proxy import keys
 from proxy.keys import Key
-from tests.proxy.test_description import API, OPERATIONS, Asked, Operation, asked, connected
+from tests.proxy.operations import API, OPERATIONS, Operation
+from tests.proxy.test_description import Asked, asked, connected
 
 KEY_IS_ASKED_FOR = 401
 
