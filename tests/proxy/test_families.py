@@ -7,7 +7,7 @@ import pytest
 
 from proxy.errors import BadModelAnswerError, FamilyMisfitError
 from proxy.families import Family, fit_together, parse_model
-from tests.proxy.fake_model_server import WIDTH, models, tensor
+from tests.proxy.fake_networks import WIDTH, models, tensor
 
 SIZES = ((512, 512), (256, 128), (1024, 64))
 NAMES = ("emoji_text_encoder", "emoji_diffusion_model", "emoji_decoder")

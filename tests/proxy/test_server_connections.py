@@ -11,7 +11,7 @@ import httpx
 from proxy.app import create_app
 from proxy.settings import Settings
 from tests.proxy.fake_model_server import FakeModelServer, Server, running
-from tests.proxy.test_servers import DEADLINE_SECONDS, until
+from tests.proxy.fleet import DEADLINE_SECONDS, until
 
 QUICK = {"caption": "red heart", "steps": 4, "seed": 42}
 
