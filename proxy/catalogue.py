@@ -1,6 +1,7 @@
 """Which families there are now: learned from metadata once, learned again when a model's version changed."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
@@ -43,11 +44,11 @@ class Catalogue:
 
     async def confirm(self, family: Family) -> None:
         """Raise ModelUnavailableError if one of its models has another version now, as far as the servers say."""
-        try:
-            async with asyncio.timeout(PROBE_SECONDS):
-                now = await self.family(family.name)
-        except (EaselError, TimeoutError):
-            return
+        if time.monotonic() - self._checked[family.name] >= self._fresh_seconds:
+            with contextlib.suppress(EaselError, TimeoutError):
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self.family(family.name)
+        now = self._known.get(family.name, family)
         for model, version in family.versions.items():
             if now.versions[model] != version:
                 raise ModelUnavailableError(model, f"version {now.versions[model]} has taken the place of {version}")
@@ -95,6 +96,7 @@ class Catalogue:
         return description if isinstance(description, dict) else {}
 
     async def _look(self, name: str) -> Family:
+        self._checked[name] = time.monotonic()
         versions, causes = await self._versions(name)
         if causes:
             raise causes[0]
