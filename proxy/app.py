@@ -24,6 +24,7 @@ from proxy.tracing import TELEMETRY
 from proxy.works import Works
 
 _CONNECTIONS = 100
+_IDLE_SECONDS = 30.0  # less than the embedded model server waits for the next request
 _log = logging.getLogger(__name__)
 
 
@@ -108,7 +109,9 @@ def _client(url: str, settings: Settings, transport: httpx.AsyncBaseTransport | 
     """One pool for all requests to a server; a request waits for a free connection for as long as it takes."""
     return httpx.AsyncClient(
         base_url=url,
-        limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
+        limits=httpx.Limits(
+            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_IDLE_SECONDS
+        ),
         timeout=httpx.Timeout(settings.call_timeout_seconds, connect=settings.connect_timeout_seconds, pool=None),
         transport=transport,
         # The model server is a neighbour: HTTP_PROXY and the like are for the world outside.
