@@ -17,7 +17,7 @@ from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.course import Course, Watcher
 from proxy.deadline import Deadline
-from proxy.errors import InvalidParametersError, ModelServerError
+from proxy.errors import FamilyMisfitError, InvalidParametersError, ModelServerError
 from proxy.families import Family, Size
 from proxy.generation import Drawing, Recipe, generate
 from proxy.model_server import ModelServer
@@ -185,7 +185,10 @@ class Service:
     ) -> tuple[Family, Size]:
         """By what to draw the order anew: its models have other versions now. If they have not, raise the error."""
         self.catalogue.forget(family)
-        now, size = await Retries(course.stayed)(lambda: self.choose(order))
+        try:
+            now, size = await Retries(course.stayed)(lambda: self.choose(order))
+        except (ModelServerError, FamilyMisfitError) as exc:
+            raise error from exc
         if now.versions == family.versions:
             raise error
         _log.warning("%s; the picture begins again, by %s", error, _listed(now.versions))
