@@ -113,3 +113,10 @@ def test_another_token_length_is_named() -> None:
 def test_metadata_of_another_kind_is_a_bad_answer(metadata: dict[str, Any]) -> None:
     with pytest.raises(BadModelAnswerError, match="model m: its metadata"):
         parse_model("m", metadata)
+
+
+def test_a_version_is_a_number() -> None:
+    """It becomes part of an address."""
+    metadata = {"metadata": {"signature_def": {"signature_def": {}}}, "model_spec": {"version": "../1"}}
+    with pytest.raises(BadModelAnswerError):
+        parse_model("m", metadata)

@@ -186,3 +186,15 @@ async def test_a_single_output_of_a_real_tensorflow_serving_is_understood() -> N
         "raw_bytes", "1", "echo", dict, ["echo"], dict
     )
     assert json.dumps(answer) == '{"echo": [{"b64": "AACAPwAAAEA="}]}'
+
+
+async def test_what_several_models_have_is_asked_of_one_server() -> None:
+    """While a new version is loaded by one server after the other, a set of versions is one server's."""
+    fakes = [FakeModelServer(), FakeModelServer()]
+    fakes[1].versions = dict.fromkeys(fakes[1].versions, "2")
+    clients = [httpx.AsyncClient(transport=fake.transport(), base_url="http://tf") for fake in fakes]
+    asked = ModelServer(Servers(clients))
+    for _ in range(4):
+        assert len(set(await asked.available_versions(*fakes[0].models))) == 1
+        described = await asked.metadata(*fakes[0].models)
+        assert len({each["model_spec"]["version"] for each in described}) == 1
