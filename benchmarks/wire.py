@@ -26,8 +26,9 @@ from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.families import Family
 from proxy.generation import Guidance, State
-from proxy.model_server import ModelServer, ServedModels
+from proxy.model_server import ModelServer
 from proxy.samplers import ddim
+from proxy.served_models import ServedModels
 from proxy.servers import Servers
 from proxy.wire import raw
 

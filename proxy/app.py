@@ -26,6 +26,7 @@ from proxy.tracing import TELEMETRY
 from proxy.works import Works
 
 _CONNECTIONS = 100
+_IDLE_SECONDS = 30.0  # less than the embedded model server waits for the next request
 _log = logging.getLogger(__name__)
 
 
@@ -123,7 +124,9 @@ def _client(url: str, settings: Settings, transport: httpx.AsyncBaseTransport | 
     """One pool for all requests to a server; how long a call may take in all, `Server` says."""
     return httpx.AsyncClient(
         base_url=url,
-        limits=httpx.Limits(max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS),
+        limits=httpx.Limits(
+            max_connections=_CONNECTIONS, max_keepalive_connections=_CONNECTIONS, keepalive_expiry=_IDLE_SECONDS
+        ),
         timeout=httpx.Timeout(None, connect=settings.connect_timeout_seconds),
         transport=transport,
         # The model server is a neighbour: HTTP_PROXY and the like are for the world outside.

@@ -1,16 +1,18 @@
 """Which families there are now: learned from metadata once, learned again when a model's version changed."""
 
 import asyncio
+import contextlib
 import time
 from collections.abc import Awaitable, Sequence
 from typing import TypeVar
 
 import orjson
 
-from proxy.errors import EaselError, ModelServerError, NotReadyError
+from proxy.errors import EaselError, ModelServerError, ModelUnavailableError, NotReadyError
 from proxy.families import NETWORKS, Family, fit_together, model_name, parse_model
 from proxy.flights import Flights
 from proxy.model_server import ModelServer
+from proxy.servers import PROBE_SECONDS
 
 T = TypeVar("T")
 
@@ -36,9 +38,21 @@ class Catalogue:
             return self._known[name]
         return await self._flights.join(name, lambda: self._look(name))
 
-    def forget(self, name: str) -> None:
-        """Learn the family again when it is next asked for."""
-        self._known.pop(name, None)
+    def forget(self, family: Family) -> None:
+        """Learn the family again when it is next asked for, unless it was since this one."""
+        if self._known.get(family.name) is family:
+            del self._known[family.name]
+
+    async def confirm(self, family: Family) -> None:
+        """Raise ModelUnavailableError if one of its models has another version now, as far as the servers say."""
+        if time.monotonic() - self._checked[family.name] >= self._fresh_seconds:
+            with contextlib.suppress(EaselError, TimeoutError):
+                async with asyncio.timeout(PROBE_SECONDS):
+                    await self.family(family.name)
+        now = self._known.get(family.name, family)
+        for model, version in family.versions.items():
+            if now.versions[model] != version:
+                raise ModelUnavailableError(model, f"version {now.versions[model]} has taken the place of {version}")
 
     async def check(self, name: str) -> Family:
         """The family as it is this moment. Raises NotReadyError, naming every model that is missing."""
@@ -65,14 +79,14 @@ class Catalogue:
 
     async def descriptions(self, family: Family) -> dict[str, dict[str, object]]:
         """What each model says about itself (parameters, weights, precision); nothing for one that does not."""
-        models = [model_name(family.name, network) for network in NETWORKS]
-        answers = await asyncio.gather(*map(self._description, models))
-        return dict(zip(models, answers, strict=True))
+        answers = await asyncio.gather(*(self._description(*model) for model in family.versions.items()))
+        return dict(zip(family.versions, answers, strict=True))
 
-    async def _description(self, model: str) -> dict[str, object]:
+    async def _description(self, model: str, version: str) -> dict[str, object]:
         try:
             description = await self._server.predict(
                 model,
+                version,
                 "describe",
                 lambda: {"key": [""]},
                 ["description"],
@@ -83,19 +97,21 @@ class Catalogue:
         return description if isinstance(description, dict) else {}
 
     async def _look(self, name: str) -> Family:
+        self._checked[name] = time.monotonic()
         versions, causes = await self._versions(name)
         if causes:
             raise causes[0]
         return await self._family_of(name, versions)
 
     async def _versions(self, name: str) -> tuple[dict[str, str], list[EaselError]]:
-        """The version of each model that has one, and what is wrong with the others."""
+        """The versions of the models, or what is wrong with each that has none."""
         models = [model_name(name, network) for network in NETWORKS]
-        versions, causes = await _gather([self._server.available_version(model) for model in models])
-        if causes:
-            self.forget(name)
-            return {}, causes
-        return dict(zip(models, versions, strict=True)), []
+        try:
+            return dict(zip(models, await self._server.available_versions(*models), strict=True)), []
+        except ModelServerError as exc:
+            self._known.pop(name, None)
+            _, causes = await _gather([self._server.available_versions(model) for model in models])
+            return {}, causes or [exc]
 
     async def _family_of(self, name: str, versions: dict[str, str]) -> Family:
         """The family whose models have these versions, learned if it is not the known one."""
@@ -106,7 +122,7 @@ class Catalogue:
 
     async def _learn(self, name: str) -> Family:
         models = [model_name(name, network) for network in NETWORKS]
-        metadata = await asyncio.gather(*map(self._server.metadata, models))
+        metadata = await self._server.metadata(*models)
         text_encoder, diffusion_model, decoder = map(parse_model, models, metadata)
         return fit_together(name, text_encoder, diffusion_model, decoder, self._token_length)
 

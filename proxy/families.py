@@ -84,7 +84,7 @@ def parse_model(name: str, metadata: Mapping[str, Any]) -> Model:
             key: Signature(_shapes(definition["inputs"]), _shapes(definition["outputs"]))
             for key, definition in definitions.items()
         }
-        return Model(name, str(metadata["model_spec"]["version"]), signatures)
+        return Model(name, str(int(metadata["model_spec"]["version"])), signatures)
     except (TypeError, KeyError, ValueError, AttributeError) as exc:
         raise BadModelAnswerError(name, "its metadata is not TensorFlow Serving's") from exc
 

@@ -3,20 +3,13 @@
 import asyncio
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from functools import partial
 from typing import Any, TypeVar
 
 import httpx
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
-from proxy import metrics, wire
-from proxy.contexts import Contexts
+from proxy import wire
 from proxy.errors import BadModelAnswerError, ModelUnavailableError, RefusedCallError, UnreachableError
-from proxy.families import Family, Size
-from proxy.generation import Guidance, State
-from proxy.pace import MOST_STEPS_PER_CALL
 from proxy.servers import Server, Servers
 from proxy.tracing import described
 
@@ -33,7 +26,6 @@ _LATER = {
     503: "is not available",
     504: "did not finish within the model server's own time limit",
 }
-MOST_BAD_ANSWERS = 5
 
 
 class ModelServer:
@@ -42,20 +34,22 @@ class ModelServer:
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
 
-    async def available_version(self, model: str) -> str:
-        """The version that answers now, the highest one that is loaded.
+    async def available_versions(self, *models: str) -> list[str]:
+        """The version of each that answers now, the highest one that is loaded.
 
-        Raises ModelUnavailableError when none is, BadModelAnswerError.
+        All are of one server: while new versions are loaded, others may have others. Raises ModelUnavailableError when
+        no server has all, BadModelAnswerError.
         """
-        return await self._anywhere(partial(self._look, model, f"/v1/models/{model}", _highest_version))
+        return await self._together(models, "/v1/models/{}", _highest_version)
 
-    async def metadata(self, model: str) -> dict[str, Any]:
-        """What the server says about the model's version and signatures, as it comes."""
-        return await self._anywhere(partial(self._look, model, f"/v1/models/{model}/metadata", lambda _, body: body))
+    async def metadata(self, *models: str) -> list[dict[str, Any]]:
+        """What one server says about the versions of the models that answer now and their signatures, as it comes."""
+        return await self._together(models, "/v1/models/{}/metadata", lambda _, body: body)
 
     async def predict(
         self,
         model: str,
+        version: str,
         signature: str,
         inputs: Callable[[], Mapping[str, object]],
         outputs: Sequence[str],
@@ -63,13 +57,15 @@ class ModelServer:
     ) -> T:
         """What `read` makes of the named outputs of a call with `inputs`; a ValueError says that they are bad.
 
-        Both run in a thread: bodies are megabytes, and everybody else would wait while one is written or read.
+        version: the one that answers, and no other. `inputs` and `read` run in a thread: bodies are megabytes, and
+        everybody else would wait while one is written or read.
         Raises ModelUnavailableError, BadModelAnswerError.
         """
+        path = f"/v1/models/{model}/versions/{version}:predict"
         body = await asyncio.to_thread(lambda: wire.request(signature, inputs()))
 
         async def call(server: Server) -> T:
-            answer = await _exchange(server, "POST", model, f"/v1/models/{model}:predict", body)
+            answer = await _exchange(server, "POST", model, path, body)
             try:
                 value = await asyncio.to_thread(lambda: read(wire.columns(answer, outputs)))
             except ValueError as exc:
@@ -80,6 +76,14 @@ class ModelServer:
 
         with described(signature=signature):
             return await self._anywhere(call)
+
+    async def _together(self, models: Sequence[str], path: str, read: Callable[[str, dict[str, Any]], T]) -> list[T]:
+        """What `read` makes of the answers of one server, the first that has one for each model."""
+
+        async def look(server: Server) -> list[T]:
+            return await asyncio.gather(*(self._look(model, path.format(model), read, server) for model in models))
+
+        return await self._anywhere(look)
 
     async def _look(self, model: str, path: str, read: Callable[[str, dict[str, Any]], T], server: Server) -> T:
         answer = await _exchange(server, "GET", model, path)
@@ -105,8 +109,6 @@ class ModelServer:
                 bad.append(exc)
             except ModelUnavailableError as exc:
                 away.append(exc)
-            if len(bad) == MOST_BAD_ANSWERS:
-                break
         if bad:
             bad[-1].answers = len(bad)
             raise bad[-1]
@@ -154,91 +156,3 @@ def _highest_version(model: str, body: dict[str, Any]) -> str:
         listed = ", ".join(f"{version} {state}" for version, state in states.items()) or "none"
         raise ModelUnavailableError(model, f"has no loaded version (versions: {listed})")
     return str(max(loaded))
-
-
-class ServedModels:
-    """The three networks of a family at one picture size, behind a model server."""
-
-    def __init__(self, server: ModelServer, family: Family, size: Size, contexts: Contexts) -> None:
-        """contexts: those that were encoded before, by this family or by others."""
-        self._server, self._family, self._size, self._contexts = server, family, size, contexts
-
-    async def encode(self, tokens: NDArray[np.int32]) -> wire.Row:
-        """Tokens (77,) of one caption to its context, which `denoise` sends back as it came."""
-        return await self._contexts.get((self._family, tokens.tobytes()), lambda: self._encode(tokens))
-
-    async def _encode(self, tokens: NDArray[np.int32]) -> wire.Row:
-        model, numbers = self._family.text_encoder, self._family.token_length * self._family.context_width
-        return await self._server.predict(
-            model,
-            "encode",
-            lambda: {"tokens": [tokens]},
-            ["context_bytes"],
-            lambda columns: wire.opaque_row(columns["context_bytes"], numbers),
-        )
-
-    async def denoise(
-        self, state: State, guidance: Guidance, timesteps: NDArray[np.int32], coefficients: NDArray[np.float32]
-    ) -> State:
-        """Run the k (up to 25) steps that timesteps (k,) and coefficients (k, 5) describe on every row of the state."""
-        names = ["latent_bytes", "x0_bytes"]
-        rows, steps = len(state.latent), len(timesteps)
-        with described(rows=rows, steps=steps):
-            denoised = await self._server.predict(
-                self._family.diffusion_model,
-                self._size.signature("denoise"),
-                lambda: _denoise_inputs(state, guidance, timesteps, coefficients),
-                names,
-                lambda columns: State(*(wire.array(columns[name], np.float32, state.latent.shape) for name in names)),
-            )
-        metrics.STEPS.labels(self._family.name).inc(rows * steps)
-        return denoised
-
-    async def decode(self, latent: NDArray[np.float32]) -> NDArray[np.uint8]:
-        """Latent (batch, h, w, 4) to pictures (batch, H, W, 3)."""
-        shape = (len(latent), self._size.height, self._size.width, 3)
-        with described(rows=len(latent)):
-            return await self._server.predict(
-                self._family.decoder,
-                self._size.signature("decode"),
-                lambda: {"latent_bytes": _raw_rows(latent)},
-                ["image_bytes"],
-                lambda columns: _pictures(columns["image_bytes"], shape),
-            )
-
-
-def _denoise_inputs(
-    state: State, guidance: Guidance, timesteps: NDArray[np.int32], coefficients: NDArray[np.float32]
-) -> dict[str, object]:
-    batch = len(state.latent)
-    return {
-        "latent_bytes": _raw_rows(state.latent),
-        "x0_bytes": _raw_rows(state.x0),
-        "context_bytes": [guidance.context] * batch,
-        "unconditional_context_bytes": [guidance.unconditional_context] * batch,
-        "guidance_scale": [guidance.scale] * batch,
-        "timesteps": [_filled_up(timesteps)] * batch,
-        "coefficients": [_filled_up(coefficients)] * batch,
-    }
-
-
-def _filled_up(table: NDArray[Any]) -> NDArray[Any]:
-    """The table with rows of zeros up to 25, which the networks take for no steps.
-
-    TensorFlow Serving puts requests into one batch whatever their shapes are, and fails all of them if those differ.
-    """
-    width = np.zeros((MOST_STEPS_PER_CALL, *table.shape[1:]), table.dtype)
-    width[: len(table)] = table
-    return width
-
-
-def _raw_rows(batch: NDArray[np.float32]) -> list[wire.Row]:
-    return [wire.raw(row) for row in batch]
-
-
-def _pictures(column: object, shape: tuple[int, ...]) -> NDArray[np.uint8]:
-    pictures = wire.array(column, np.uint8, shape)
-    # NaN becomes 0 in uint8, so a decoder that overflowed draws pure black; a network that works never does.
-    if not pictures.any(axis=(1, 2, 3)).all():
-        raise ValueError("a picture of zeros, which is what NaN becomes")
-    return pictures

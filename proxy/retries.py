@@ -7,7 +7,6 @@ from typing import TypeVar
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
 from proxy.errors import BadModelAnswerError, RefusedCallError, UnreachableError
-from proxy.model_server import MOST_BAD_ANSWERS
 from proxy.tracing import described
 
 _log = logging.getLogger(__name__)
@@ -15,12 +14,14 @@ _log = logging.getLogger(__name__)
 T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
+MOST_BAD_ANSWERS = 5
 
 
 class Retries:
     """Makes a call again that no server answered, after a pause, until one does or `check` raises.
 
-    A call whose answers are bad is made until there were five of them: a model with bad weights will not get better.
+    A call whose answers are bad is made until there were five of them, of all servers together: a model with bad
+    weights will not get better.
     """
 
     def __init__(
@@ -40,7 +41,7 @@ class Retries:
             nonlocal bad_answers
             if isinstance(error, BadModelAnswerError):
                 bad_answers += error.answers
-                return not isinstance(error, RefusedCallError) and bad_answers + error.answers <= MOST_BAD_ANSWERS
+                return not isinstance(error, RefusedCallError) and bad_answers < MOST_BAD_ANSWERS
             return isinstance(error, UnreachableError)
 
         round_ = 0

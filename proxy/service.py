@@ -1,11 +1,12 @@
 """One request from parameters to pictures: tokens, seeds, size, and the loop over the served models."""
 
 import asyncio
+import logging
 import math
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -16,18 +17,21 @@ from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.course import Course, Watcher
 from proxy.deadline import Deadline
-from proxy.errors import InvalidParametersError, ModelServerError
+from proxy.errors import FamilyMisfitError, InvalidParametersError, ModelServerError
 from proxy.families import Family, Size
 from proxy.generation import Drawing, Recipe, generate
-from proxy.model_server import ModelServer, ServedModels
+from proxy.model_server import ModelServer
 from proxy.noise import DISTINCT_SEEDS, picture_seeds
 from proxy.pace import CappedPace, FixedPace, LearnedPace, Pace
 from proxy.pictures import Format, encode, grid
 from proxy.queue import Queue
 from proxy.retries import Retries
 from proxy.samplers import SAMPLERS
+from proxy.served_models import ServedModels
 from proxy.stages import stage
-from proxy.tokenizer import Tokenizer
+from proxy.tokenizer import Tokenizer, Tokens
+
+_log = logging.getLogger(__name__)
 
 # Parameters that change how the work is cut up, and nothing in the picture: files do not keep them.
 _INDIFFERENT = {"steps_per_call", "deadline_seconds"}
@@ -74,8 +78,7 @@ class Result:
         """The parameters to store in the file: of all pictures together, or of one as if it had been drawn alone."""
         order = self.order if picture is None else replace(self.order, n=1, seed=self.seeds[picture])
         decisive = {name: value for name, value in parameters(order).items() if name not in _INDIFFERENT}
-        models = ", ".join(f"{model} {version}" for model, version in self.versions.items())
-        return {**decisive, "models": models}
+        return {**decisive, "models": _listed(self.versions)}
 
     async def grid_file(self) -> bytes:
         """All pictures in one file."""
@@ -140,32 +143,21 @@ class Service:
         caption, negative_caption = self.tokenizer(order.caption), self.tokenizer(order.negative_caption)
         family, size = await self.choose(order)
         seed = secrets.randbelow(DISTINCT_SEEDS) if order.seed is None else order.seed
-        steps_per_call = order.steps_per_call or self._steps_per_call
-        order = replace(
-            order,
-            seed=seed,
-            width=size.width,
-            height=size.height,
-            family=family.name,
-            steps_per_call=steps_per_call,
-        )
-        recipe = Recipe(
-            caption.values,
-            negative_caption.values,
-            picture_seeds(seed, order.n),
-            SAMPLERS[order.sampler](order.steps),
-            order.guidance_scale,
-            size.latent_shape,
-        )
-        pace = self._pace(order, family, size)
-        if watcher.most_steps_per_call is not None:
-            pace = CappedPace(pace, watcher.most_steps_per_call, order.steps)
+        seeds = picture_seeds(seed, order.n)
+        order = replace(order, seed=seed, steps_per_call=order.steps_per_call or self._steps_per_call)
         async with self.queue.place(watcher.caller, course.queued):
-            drawing = await self._generate(family, size, recipe, pace, course)
+            while True:
+                recipe = _recipe(order, caption, negative_caption, seeds, size)
+                pace = self._pace(order, family, size, watcher.most_steps_per_call)
+                try:
+                    drawing = await self._generate(family, size, recipe, pace, course)
+                    break
+                except ModelServerError as exc:
+                    family, size = await self._after(exc, family, order, course)
         return Result(
-            order,
+            replace(order, width=size.width, height=size.height, family=family.name),
             drawing.pictures,
-            recipe.seeds,
+            seeds,
             caption.dropped,
             negative_caption.dropped,
             dict(family.versions),
@@ -173,27 +165,47 @@ class Service:
         )
 
     async def _generate(self, family: Family, size: Size, recipe: Recipe, pace: Pace, course: Course) -> Drawing:
-        models = ServedModels(self._server, family, size, self._contexts)
-        try:
-            return await generate(
-                models,
-                recipe,
-                pace=pace,
-                rows_per_call=self._rows_per_call,
-                checkpoint=course.progressed,
-                again=Retries(course.stayed),
-            )
-        except ModelServerError:
-            # Perhaps the server came back with other models: the next request looks again.
-            self.catalogue.forget(family.name)
-            raise
+        """All of it by the versions that the family was learned from. Raises ModelServerError when one has gone."""
 
-    def _pace(self, order: Order, family: Family, size: Size) -> Pace:
-        """As the order or the settings have it; otherwise what was learned of this version of the network."""
-        if order.steps_per_call is not None:
-            return FixedPace(order.steps_per_call)
+        async def check() -> None:
+            await course.stayed()
+            await self.catalogue.confirm(family)
+
+        return await generate(
+            ServedModels(self._server, family, size, self._contexts),
+            recipe,
+            pace=pace,
+            rows_per_call=self._rows_per_call,
+            checkpoint=course.progressed,
+            again=Retries(check),
+        )
+
+    async def _after(
+        self, error: ModelServerError, family: Family, order: Order, course: Course
+    ) -> tuple[Family, Size]:
+        """By what to draw the order anew: its models have other versions now. If they have not, raise the error."""
+        self.catalogue.forget(family)
+        try:
+            now, size = await Retries(course.stayed)(lambda: self.choose(order))
+        except (ModelServerError, FamilyMisfitError) as exc:
+            raise error from exc
+        if now.versions == family.versions:
+            raise error
+        _log.warning("%s; the picture begins again, by %s", error, _listed(now.versions))
+        return now, size
+
+    def _pace(self, order: Order, family: Family, size: Size, most: int | None) -> Pace:
+        """As the order or the settings have it; otherwise what was learned of this version of the network.
+
+        most: how many steps may pass at most without a word.
+        """
         model = family.diffusion_model
-        return self._learned[model, family.versions[model], size]
+        pace = (
+            self._learned[model, family.versions[model], size]
+            if order.steps_per_call is None
+            else FixedPace(order.steps_per_call)
+        )
+        return pace if most is None else CappedPace(pace, most, order.steps)
 
     async def choose(self, order: Order) -> tuple[Family, Size]:
         """The order's family and size. Raises InvalidParametersError, listing what there is; ModelServerError."""
@@ -216,6 +228,15 @@ class Service:
                 [{"parameter": key, "received": getattr(order, key), "allowed": listed} for key in ("steps", "n")]
             )
         return family, size
+
+
+def _recipe(order: Order, caption: Tokens, negative_caption: Tokens, seeds: list[int], size: Size) -> Recipe:
+    table = SAMPLERS[order.sampler](order.steps)
+    return Recipe(caption.values, negative_caption.values, seeds, table, order.guidance_scale, size.latent_shape)
+
+
+def _listed(versions: Mapping[str, str]) -> str:
+    return ", ".join(f"{model} {version}" for model, version in versions.items())
 
 
 def _match(sizes: Sequence[Size], order: Order) -> Size | None:

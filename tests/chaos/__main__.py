@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import asyncio
-import shutil
 import sys
 import tempfile
 import time
@@ -13,8 +12,8 @@ from pathlib import Path
 
 from tests.chaos.faults import CALL_SECONDS, Faults
 from tests.chaos.report import Report
-from tests.chaos.stack import FAMILY, ModelServer, Proxy
-from tests.chaos.users import DEADLINE_SECONDS, User, pictures
+from tests.chaos.stack import START_SECONDS, ModelServer, Proxy, add_version, lay_out
+from tests.chaos.users import DEADLINE_SECONDS, Right, User, pictures, shown
 
 MODELS = Path(__file__).parents[2] / "serving_models"
 
@@ -23,7 +22,7 @@ async def run(models: Path, seconds: float, users: int, seed: int) -> Report:
     """Draw in calm, then under faults, over a copy of the model repository."""
     with tempfile.TemporaryDirectory(prefix="easel-chaos-") as name:
         folder = Path(name)
-        shutil.copytree(models / FAMILY, folder / FAMILY)
+        lay_out(models, folder)
         servers = [ModelServer(folder, folder / f"model_server_{name}.log") for name in "ab"]
         try:
             await asyncio.gather(*(server.start() for server in servers))
@@ -45,22 +44,38 @@ async def run(models: Path, seconds: float, users: int, seed: int) -> Report:
 async def _draw(
     servers: list[ModelServer], proxy: Proxy, folder: Path, seconds: float, users: int, seed: int
 ) -> Report:
-    right: dict[tuple[str, str], list[bytes]] = {}
-    drawing = [User(proxy.url, number, seed, right) for number in range(users)]
-    for asked in pictures():
-        for way in ("get", "post", "events"):
-            status, answer, _ = await drawing[0].ask(way, asked)
-            assert status == 200, answer
-            right[way, asked["caption"]] = answer
+    right: Right = {}
+    drawing = [User(proxy, number, seed, right) for number in range(users)]
+    await _remember(right, drawing)
+    add_version(folder)
+    await _remember(right, drawing)
     faults = Faults(servers, proxy, folder, seed)
     start, end = time.monotonic(), asyncio.Event()
     async with asyncio.TaskGroup() as tasks:
         for user in drawing:
-            tasks.create_task(user.draw_until(end, proxy.ended_at))
+            tasks.create_task(user.draw_until(end))
         await faults.go_on_until(start + seconds)
         end.set()
     spoiled = {fault: sum(server.faults.done[fault] for server in servers) for fault in servers[0].faults.done}
-    return Report(seed, time.monotonic() - start, {**faults.done, **spoiled}, drawing, proxy.statuses, proxy.log())
+    took = time.monotonic() - start
+    return Report(seed, seconds, took, {**faults.done, **spoiled}, drawing, proxy.statuses, proxy.log())
+
+
+async def _remember(right: Right, users: Sequence[User]) -> None:
+    """What the versions draw that are served now, or soon; by two users, so that it is done within the deadline."""
+    open_questions = [(way, asked) for asked in pictures() for way in (("get", "post") if asked["n"] > 1 else ("get",))]
+
+    async def ask(user: User) -> None:
+        while open_questions:
+            way, asked = open_questions.pop()
+            known = right.setdefault(shown(way, asked), [])
+            answer = await user.file(way, asked)
+            while answer in known:
+                answer = await user.file(way, asked)
+            known.append(answer)
+
+    async with asyncio.timeout(START_SECONDS):
+        await asyncio.gather(*map(ask, users[:2]))
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -12,17 +12,17 @@ from pathlib import Path
 from tests.chaos.fault_proxy import Fault
 from tests.chaos.stack import ModelServer, Proxy, add_version
 
+KILL = "kill -9 of a model server"
 CALL_SECONDS = 4.0
 HALT_SECONDS = CALL_SECONDS + 2
 # From one to the next of its kind, on average.
 EVERY_SECONDS = {
-    "kill -9 of a model server": 12.0,
+    KILL: 12.0,
     "SIGSTOP of a model server": 35.0,
     "new version of all models": 55.0,
     "SIGTERM of the proxy": 45.0,
     "an answer spoiled": 1.5,
 }
-_ROUNDING_SECONDS = 0.1
 
 
 class Faults:
@@ -31,41 +31,45 @@ class Faults:
     def __init__(self, servers: list[ModelServer], proxy: Proxy, models: Path, seed: int) -> None:
         self._servers, self._proxy, self._models, self._seed = servers, proxy, models, seed
         self.done: Counter[str] = Counter()
+        self._tasks = asyncio.TaskGroup()
 
     async def go_on_until(self, end: float) -> None:
-        """Each kind at its own pace. What has begun is put right again before this returns."""
+        """Each kind at its own pace; none begins after the end. All is put right again before this returns."""
         kinds: dict[str, Callable[[random.Random], Awaitable[None]]] = {
-            "kill -9 of a model server": self._kill,
+            KILL: self._kill,
             "SIGSTOP of a model server": self._halt,
             "new version of all models": self._load,
             "SIGTERM of the proxy": self._restart,
             "an answer spoiled": self._spoil,
         }
-        async with asyncio.TaskGroup() as tasks:
+        async with self._tasks:
             for kind, fault in kinds.items():
-                tasks.create_task(self._repeat(kind, fault, end))
+                self._tasks.create_task(self._repeat(kind, fault, end))
 
     async def _repeat(self, kind: str, fault: Callable[[random.Random], Awaitable[None]], end: float) -> None:
-        """At random moments, one in every stretch of the kind's length, and each at least twice."""
+        """At random moments, one in every stretch of the kind's length; in a short run, two."""
         chance = random.Random(f"{self._seed} {kind}")
-        stretch = time.monotonic()
-        every = min(EVERY_SECONDS[kind], (end - stretch) / 2)
-        while stretch + every <= end + _ROUNDING_SECONDS:
-            moment = stretch + chance.uniform(0, every)
-            await asyncio.sleep(max(0, moment - time.monotonic()))
+        start = time.monotonic()
+        stretches = max(2, int((end - start) / EVERY_SECONDS[kind]))
+        every = (end - start) / stretches
+        for number in range(stretches):
+            moment = start + every * (number + chance.random())
+            await asyncio.sleep(moment - time.monotonic())
+            if time.monotonic() > end:
+                return
             await fault(chance)
-            stretch += every
 
     async def _one_that_is_up(self, chance: random.Random) -> ModelServer:
-        chosen = chance.choice(self._servers)
-        await chosen.is_up.wait()
+        chosen = chance.choice([server for server in self._servers if server.is_up.is_set()] or self._servers)
+        while not chosen.is_up.is_set():  # another fault may have had it first
+            await chosen.is_up.wait()
         return chosen
 
     async def _kill(self, chance: random.Random) -> None:
         server = await self._one_that_is_up(chance)
-        self.done["kill -9 of a model server"] += 1
+        self.done[KILL] += 1
         await server.kill()
-        await server.start()
+        self._tasks.create_task(server.start())
 
     async def _halt(self, chance: random.Random) -> None:
         server = await self._one_that_is_up(chance)

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import math
 import os
 import shutil
 import signal
+import struct
 import subprocess
 import sys
 import time
@@ -15,10 +18,16 @@ from pathlib import Path
 import httpx
 
 from local.stack import free_port, model_server_process
+from proxy.families import NETWORKS
 from tests.chaos.fault_proxy import FaultProxy
 
 FAMILY = "emoji"
+VARIED = "diffusion_model"
 START_SECONDS = 120
+# Between SIGTERM and the moment at which the proxy closes its door, and some for a machine that is busy.
+SLACK_SECONDS = 1.0
+# In saved_model.pb, as a float in a list of one: what the layers of normalisation add to the variance, and more of it.
+_EPSILON, _LARGER_EPSILON = (b"\x2a\x04" + struct.pack("<f", epsilon) for epsilon in (1e-5, 1e-2))
 
 
 class ModelServer:
@@ -76,7 +85,10 @@ class ModelServer:
 
 
 class Proxy:
-    """The proxy process, always on the same port. ended_at, statuses: when it was told to end, and how it did."""
+    """The proxy process, always on the same port. ended_at, statuses: when it was told to end, and how it did.
+
+    back_at: when it answered again, one shorter than `ended_at` while it does not.
+    """
 
     def __init__(self, model_server_urls: list[str], log: Path, settings: dict[str, object]) -> None:
         self._port = free_port()
@@ -87,6 +99,8 @@ class Proxy:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.ended_at: list[float] = []
+        self.back_at: list[float] = []
+        self.is_up = asyncio.Event()
         self.statuses: list[int] = []
 
     async def start(self) -> None:
@@ -97,11 +111,24 @@ class Proxy:
                 subprocess.Popen, command, env=self._environment, stdout=log, stderr=log
             )
         await until_answered(f"{self.url}/healthz", self._process)
+        if self.ended_at:
+            self.back_at.append(time.monotonic())
+        self.is_up.set()
+
+    def was_away(self, moment: float) -> bool:
+        """Whether it was being stopped or started, give or take a second."""
+        times = itertools.zip_longest(self.ended_at, self.back_at, fillvalue=math.inf)
+        return any(ended - SLACK_SECONDS <= moment <= back + SLACK_SECONDS for ended, back in times)
+
+    def was_closing(self, moment: float) -> bool:
+        """Whether its door was being shut, give or take a second."""
+        return any(abs(ended - moment) <= SLACK_SECONDS for ended in self.ended_at)
 
     async def stop(self) -> None:
         """SIGTERM, and wait for the end."""
         assert self._process is not None
         self.ended_at.append(time.monotonic())
+        self.is_up.clear()
         self._process.send_signal(signal.SIGTERM)
         self.statuses.append(await asyncio.to_thread(self._process.wait))
 
@@ -118,14 +145,30 @@ async def until_answered(url: str, process: subprocess.Popen[bytes]) -> None:
                 if (await client.get(url, timeout=5)).is_success:
                     return
             except httpx.TransportError:
-                await asyncio.sleep(0.1)
+                pass
+            await asyncio.sleep(0.1)
     raise TimeoutError(f"no answer from {url}; the process ended with {process.poll()}")
 
 
-def add_version(models: Path) -> None:
-    """Copy the newest version of each network under the next number, at once, as an export does."""
-    for network in (models / FAMILY).iterdir():
-        newest = max(int(version.name) for version in network.iterdir() if version.name.isdecimal())
-        coming = network / f".{newest + 1}"
-        shutil.copytree(network / str(newest), coming)
-        coming.rename(network / str(newest + 1))
+def lay_out(models: Path, folder: Path) -> None:
+    """Two versions of each network of the family, which draw differently: the newest that there is, and one varied."""
+    for network in NETWORKS:
+        newest = max((models / FAMILY / network).iterdir(), key=_number)
+        for version in ("1", "2"):
+            shutil.copytree(newest, folder / FAMILY / network / version)
+    graph = folder / FAMILY / VARIED / "2" / "saved_model.pb"
+    graph.write_bytes(graph.read_bytes().replace(_EPSILON, _LARGER_EPSILON))
+
+
+def add_version(folder: Path) -> None:
+    """Copy the version before the newest of each network under the next number, at once, as an export does."""
+    for network in NETWORKS:
+        home = folder / FAMILY / network
+        newest = max(map(_number, home.iterdir()))
+        coming = home / f".{newest + 1}"
+        shutil.copytree(home / str(newest - 1), coming)
+        coming.rename(home / str(newest + 1))
+
+
+def _number(version: Path) -> int:
+    return int(version.name) if version.name.isdecimal() else 0

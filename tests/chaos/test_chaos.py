@@ -2,12 +2,16 @@
 
 import asyncio
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pytest
 
 from proxy.pictures import Format, encode
 from tests.chaos.__main__ import run
+from tests.chaos.faults import KILL
 from tests.chaos.report import Report
+from tests.chaos.stack import Proxy
 from tests.chaos.users import Outcome, User, essence
 
 SECONDS = 20
@@ -22,26 +26,70 @@ def test_every_accepted_request_ends_with_the_right_bytes_or_at_its_deadline(mod
     assert "asked again" in report.log
 
 
-def test_one_that_lost_something_is_no_good_run() -> None:
-    user = User("http://e", 0, 0, {})
-    user.outcomes[Outcome.RIGHT] = 5
-    assert Report(0, 1, {}, [user], [0], "").is_good
-    assert not Report(0, 1, {}, [user], [0, -15], "").is_good
-    assert not Report(0, 1, {}, [user], [0], "Traceback (most recent call last)").is_good
+def report(user: User, **changed: Any) -> Report:
+    """Of a run of one user in which nothing happened, but for what is changed."""
+    calm: dict[str, Any] = {"seed": 0, "asked_seconds": 1, "seconds": 1, "faults": {}, "statuses": [0], "log": ""}
+    return Report(users=[user], **{**calm, **changed})
+
+
+@pytest.fixture
+def user(tmp_path: Path) -> User:
+    """One who got five pictures."""
+    drawn = User(Proxy([], tmp_path / "log", {}), 0, 0, {})
+    drawn.outcomes[Outcome.RIGHT] = 5
+    return drawn
+
+
+def test_one_that_lost_something_is_no_good_run(user: User) -> None:
+    assert report(user).is_good
+    assert not report(user, statuses=[0, -15]).is_good
+    assert not report(user, log="Traceback (most recent call last)").is_good
     for outcome in (Outcome.WRONG, Outcome.OTHER):
         user.outcomes[outcome] = 1
-        report = Report(0, 1, {"kill -9": 3}, [user], [0], "")
-        assert not report.is_good
-        assert f"| {outcome} | 1 |" in str(report)
+        assert not report(user).is_good
+        assert f"| {outcome} | 1 |" in str(report(user))
         user.outcomes[outcome] = 0
 
 
-def test_one_pixel_or_one_parameter_is_another_picture() -> None:
-    """The versions of the models are not."""
+def test_a_long_run_needs_twenty_kills(user: User) -> None:
+    assert not report(user, asked_seconds=300, faults={KILL: 19}).is_good
+    assert report(user, asked_seconds=300, faults={KILL: 20}).is_good
+    assert report(user, asked_seconds=299, faults={KILL: 1}).is_good
+
+
+def test_few_may_be_refused_and_none_that_the_proxy_knows(user: User) -> None:
+    user.outcomes[Outcome.RIGHT], user.outcomes[Outcome.AWAY] = 90, 10
+    assert report(user, asked_seconds=300, faults={KILL: 20}).is_good
+    user.outcomes[Outcome.REFUSED] = 1
+    assert not report(user, asked_seconds=300, faults={KILL: 20}).is_good
+    assert report(user).is_good, "a short one, in which a restart counts for more"
+    user.outcomes[Outcome.AWAY] = 90
+    assert not report(user).is_good
+    user.outcomes[Outcome.AWAY] = 0
+    user.refused.append("user-0-7.")
+    assert report(user, log="[user-0-77.]").is_good
+    assert not report(user, log="[user-0-7.]").is_good
+
+
+def test_only_a_proxy_that_is_away_refuses(tmp_path: Path) -> None:
+    proxy = Proxy([], tmp_path / "log", {})
+    assert not proxy.was_away(50)
+    proxy.ended_at.append(100)
+    assert [proxy.was_away(moment) for moment in (90, 100, 1000)] == [False, True, True]
+    proxy.back_at.append(110)
+    assert [proxy.was_away(moment) for moment in (90, 105, 120)] == [False, True, False]
+    assert [proxy.was_closing(moment) for moment in (90, 100, 105)] == [False, True, False]
+
+
+def file(pixels: Any, version: int = 1, caption: str = "a") -> bytes:
+    return encode(pixels, Format.PNG, {"caption": caption, "models": f"emoji_diffusion_model {version}"})
+
+
+def test_one_pixel_one_parameter_or_a_version_of_the_other_kind_is_another_picture() -> None:
     pixels = np.zeros((2, 2, 3), np.uint8)
-    right = essence(encode(pixels, Format.PNG, {"caption": "a", "models": "m 1"}))
-    assert essence(encode(pixels, Format.PNG, {"caption": "a", "models": "m 2"})) == right
-    assert essence(encode(pixels, Format.PNG, {"caption": "b", "models": "m 1"})) != right
+    right = essence(file(pixels))
+    assert essence(file(pixels, version=3)) == right
+    assert essence(file(pixels, version=2)) != right
+    assert essence(file(pixels, caption="b")) != right
     pixels[0, 0, 0] = 1
-    changed = encode(pixels, Format.PNG, {"caption": "a", "models": "m 1"})
-    assert essence(changed) != right
+    assert essence(file(pixels)) != right

@@ -8,8 +8,9 @@ import pytest
 
 from proxy import wire
 from tests.chaos.fault_proxy import Fault, FaultProxy
-from tests.proxy import fake_model_server as networks
-from tests.proxy.fake_model_server import PIXELS, SIDE, FakeModelServer, running
+from tests.proxy import fake_networks as networks
+from tests.proxy.fake_model_server import FakeModelServer, running
+from tests.proxy.fake_networks import PIXELS, SIDE
 
 STATUS = "/v1/models/emoji_decoder"
 LATENT = np.ones((SIDE, SIDE, 4), np.float32)

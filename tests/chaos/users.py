@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import io
+import itertools
 import random
 import time
 from base64 import b64decode
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
@@ -16,14 +17,16 @@ import httpx
 import orjson
 from PIL import Image
 
+from tests.chaos.stack import FAMILY, VARIED, Proxy
+
 Asked = Mapping[str, Any]
+Right = dict[tuple[str, bool], list[list[bytes]]]
+"""The essences that an answer may have, as the two kinds of versions draw it, by what is `shown`."""
 CAPTIONS = ("red heart", "rocket", "octopus", "blue car", "snail", "pizza", "purple umbrella", "cat")
 STEPS = 20
 DEADLINE_SECONDS = 60.0
 SHORT_SECONDS = 1.5
-# Between SIGTERM and the moment at which the proxy closes its door, and some for a machine that is busy.
-_CLOSING_SECONDS = 1.0
-_AGAIN_SECONDS = 0.2
+_AGAIN_SECONDS = 2.0  # as Retry-After says
 
 
 class Outcome(StrEnum):
@@ -51,51 +54,65 @@ def pictures() -> list[Asked]:
     ]
 
 
+def shown(way: str, asked: Asked) -> tuple[str, bool]:
+    """The caption, and whether several pictures come in one; all else that decides about an answer is the caption's."""
+    return asked["caption"], way == "get" and asked["n"] > 1
+
+
 def essence(file: bytes) -> bytes:
-    """The pixels and the parameters of a PNG file, but for the versions of the models that drew it."""
+    """The pixels and the parameters of a PNG file, and which of the two kinds of versions it says that it is of."""
     with Image.open(io.BytesIO(file)) as picture:
         text = {name: value for name, value in picture.info.items() if name != "models"}
-        return orjson.dumps([picture.mode, picture.size, text], default=str) + picture.tobytes()
+        return orjson.dumps([kind_of(picture.info["models"]), picture.mode, picture.size, text]) + picture.tobytes()
+
+
+def kind_of(models: str) -> int:
+    """Every other version of the network that varies is the same; models: as a file lists them."""
+    versions = dict(model.split() for model in models.split(", "))
+    return int(versions[f"{FAMILY}_{VARIED}"]) % 2
 
 
 class User:
-    """One who draws. right: the essences by caption, empty in the calm run, which fills it."""
+    """One who draws. refused: the ids of the requests that found no proxy."""
 
-    def __init__(self, url: str, number: int, seed: int, right: dict[tuple[str, str], list[bytes]]) -> None:
-        self._url, self._right = url, right
+    def __init__(self, proxy: Proxy, number: int, seed: int, right: Right) -> None:
+        self._proxy, self._right = proxy, right
         self._random = random.Random(f"{seed} user {number}")
+        self._ids = (f"user-{number}-{request}." for request in itertools.count())
+        self.refused: list[str] = []
         self.outcomes: Counter[Outcome] = Counter()
         self.seconds: list[float] = []
         self.complaints: list[str] = []
 
-    async def draw_until(self, end: asyncio.Event, closing: Sequence[float]) -> None:
-        """One picture after the other; closing: when the proxy was told to end, each time."""
+    async def draw_until(self, end: asyncio.Event) -> None:
+        """One picture after the other."""
         while not end.is_set():
             asked = self._random.choice(pictures())
             way = self._random.choice(("get", "post", "events"))
             limit = SHORT_SECONDS if self._random.random() < 0.1 else DEADLINE_SECONDS
-            outcome = await self._draw(way, asked, limit, closing)
+            outcome = await self._draw(way, asked, limit)
             self.outcomes[outcome] += 1
-            if outcome in NOT_ACCEPTED:
+            if outcome is Outcome.REFUSED:
+                await self._proxy.is_up.wait()
+            if outcome is Outcome.AWAY:
                 await asyncio.sleep(_AGAIN_SECONDS)
 
-    async def _draw(self, way: str, asked: Asked, limit: float, closing: Sequence[float]) -> Outcome:
-        start = time.monotonic()
-        accepted = False
+    async def _draw(self, way: str, asked: Asked, limit: float) -> Outcome:
+        start, request_id = time.monotonic(), next(self._ids)
         try:
             async with asyncio.timeout(3 * DEADLINE_SECONDS):
-                status, answer, accepted = await self.ask(way, {**asked, "deadline_seconds": limit})
-        except httpx.ConnectError:
-            return Outcome.REFUSED
+                status, answer, accepted = await self.ask(way, {**asked, "deadline_seconds": limit}, request_id)
         except Exception as exc:
-            # A connection that the kernel made and the proxy never took.
-            if not accepted and isinstance(exc, httpx.TransportError) and _at(closing, start):
+            # No connection, or one that the kernel made and the proxy never took.
+            refused = isinstance(exc, httpx.ConnectError) and self._proxy.was_away(time.monotonic())
+            if refused or (isinstance(exc, httpx.TransportError) and self._proxy.was_closing(start)):
+                self.refused.append(request_id)
                 return Outcome.REFUSED
             return self._complain(Outcome.OTHER, way, asked, repr(exc))
         seconds = time.monotonic() - start
         if status == 200:
             self.seconds.append(seconds)
-            is_right = answer == self._right[way, asked["caption"]]
+            is_right = answer in self._right[shown(way, asked)]
             return Outcome.RIGHT if is_right else self._complain(Outcome.WRONG, way, asked, "other bytes")
         if status == 504 and seconds >= limit - 0.05:
             return Outcome.SHORT if limit == SHORT_SECONDS else Outcome.LATE
@@ -109,9 +126,16 @@ class User:
         self.complaints.append(f"{outcome}: {way} {asked['caption']}: {reason}")
         return outcome
 
-    async def ask(self, way: str, asked: Asked) -> tuple[int, list[bytes], bool]:
+    async def file(self, way: str, asked: Asked) -> list[bytes]:
+        """The essence of each picture, in calm."""
+        status, answer, _ = await self.ask(way, asked)
+        assert status == httpx.codes.OK, answer
+        return answer
+
+    async def ask(self, way: str, asked: Asked, request_id: str = "calm") -> tuple[int, list[bytes], bool]:
         """The status, the essence of each picture or the error, and whether the proxy said before that it begins."""
-        async with httpx.AsyncClient(base_url=self._url, timeout=None, trust_env=False) as client:  # noqa: S113 - above
+        url, head = self._proxy.url, {"X-Request-ID": request_id}
+        async with httpx.AsyncClient(base_url=url, headers=head, timeout=None, trust_env=False) as client:  # noqa: S113 - above
             if way == "events":
                 return await _watch(client, asked)
             if way == "get":
@@ -150,8 +174,3 @@ def _is_refusal(answer: httpx.Response) -> bool:
 
 def _files(answer: Any) -> list[bytes]:
     return [essence(b64decode(picture["base64"])) for picture in answer["pictures"]]
-
-
-def _at(closing: Sequence[float], start: float) -> bool:
-    """Whether the proxy was closing its door when a request began."""
-    return any(moment - _CLOSING_SECONDS <= start <= moment + _CLOSING_SECONDS for moment in closing)

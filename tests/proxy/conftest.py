@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AbstractAsyncContextManager
 
 import httpx
@@ -24,11 +24,13 @@ def fake() -> FakeModelServer:
 
 @pytest.fixture
 def connect(fake: FakeModelServer) -> Connect:
-    """A client of the application over the fake, with the settings given."""
+    """A client of the application over the fake, with the settings given. before: see `FakeModelServer.transport`."""
 
     @contextlib.asynccontextmanager
-    async def open_client(**settings: object) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(Settings(**settings), fake.transport())
+    async def open_client(
+        *, before: Callable[[str], Awaitable[None]] | None = None, **settings: object
+    ) -> AsyncIterator[httpx.AsyncClient]:
+        app = create_app(Settings(**settings), fake.transport(before))
         transport = httpx.ASGITransport(app, raise_app_exceptions=False)
         async with (
             app.router.lifespan_context(app),

@@ -7,7 +7,7 @@ from keras_cv.src.models.stable_diffusion.clip_tokenizer import SimpleTokenizer
 from keras_cv.src.models.stable_diffusion.stable_diffusion import StableDiffusionBase
 
 from proxy.tokenizer import VOCABULARY
-from tests.proxy import fake_model_server as networks
+from tests.proxy import fake_networks as networks
 
 
 def tokenizer() -> SimpleTokenizer:

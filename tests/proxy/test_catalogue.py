@@ -10,7 +10,8 @@ from proxy.catalogue import Catalogue
 from proxy.errors import BadModelAnswerError, FamilyMisfitError, ModelUnavailableError, NotReadyError
 from proxy.model_server import ModelServer
 from proxy.servers import Servers
-from tests.proxy.fake_model_server import PIXELS, FakeModelServer, models, tensor
+from tests.proxy.fake_model_server import FakeModelServer
+from tests.proxy.fake_networks import PIXELS, models, tensor
 
 
 def catalogue(fake: FakeModelServer, fresh_seconds: float = 0, names: tuple[str, ...] = ("emoji",)) -> Catalogue:
@@ -71,12 +72,10 @@ async def test_versions_of_all_models_are_asked_for_at_once(fake: FakeModelServe
     """Each waits here until all three are there."""
     waiting = asyncio.Barrier(3)
 
-    async def handle(request: httpx.Request) -> httpx.Response:
+    async def wait(_: str) -> None:
         await asyncio.wait_for(waiting.wait(), 10)
-        status, body = fake.answer(request.method, request.url.path, request.content)
-        return httpx.Response(status, content=body)
 
-    client = httpx.AsyncClient(transport=httpx.MockTransport(handle), base_url="http://tf")
+    client = httpx.AsyncClient(transport=fake.transport(wait), base_url="http://tf")
     assert (await Catalogue(ModelServer(Servers([client])), ["emoji"], 77).family("emoji")).name == "emoji"
 
 
@@ -126,13 +125,26 @@ async def test_readiness_of_all_families_names_each_that_is_missing(fake: FakeMo
     assert len(caught.value.details) == 6
 
 
-async def test_a_model_that_was_forgotten_is_learned_again(fake: FakeModelServer) -> None:
-    known = catalogue(fake)
-    await known.family("emoji")
-    known.forget("emoji")
-    known.forget("emoji")
-    await known.family("emoji")
+async def test_a_family_that_was_forgotten_is_learned_again(fake: FakeModelServer) -> None:
+    """Once, whoever else forgets the one before."""
+    known = catalogue(fake, fresh_seconds=60)
+    before = await known.family("emoji")
+    for _ in range(3):
+        known.forget(before)
+        assert await known.family("emoji") is not before
     assert fetches(fake) == 6
+
+
+async def test_a_family_is_confirmed_until_the_servers_say_otherwise(fake: FakeModelServer) -> None:
+    known = catalogue(fake)
+    family = await known.family("emoji")
+    await known.confirm(family)
+    fake.down = True
+    await known.confirm(family)
+    fake.down = False
+    fake.versions["emoji_decoder"] = "2"
+    with pytest.raises(ModelUnavailableError, match="emoji_decoder: version 2 has taken the place of 1"):
+        await known.confirm(family)
 
 
 async def test_models_describe_themselves_if_they_can(fake: FakeModelServer) -> None:

@@ -15,6 +15,7 @@ from proxy.deadline import Deadline
 from proxy.errors import DeadlineExceededError
 from proxy.generation import Progress
 from proxy.settings import Settings
+from tests.proxy.conftest import Connect
 from tests.proxy.event_stream import calls, slow, watch
 from tests.proxy.fake_model_server import FakeModelServer
 
@@ -28,18 +29,16 @@ class Hanging:
         self.fake, self.good, self.begun = FakeModelServer(), good, 0
         self.is_hanging = asyncio.Event()
 
-    async def __call__(self, request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("diffusion_model:predict"):
+    async def _hang(self, path: str) -> None:
+        if path.endswith("diffusion_model:predict"):
             self.begun += 1
             if self.begun > self.good:
                 self.is_hanging.set()
                 await asyncio.Event().wait()
-        status, body = self.fake.answer(request.method, request.url.path, request.content)
-        return httpx.Response(status, content=body)
 
     @contextlib.asynccontextmanager
     async def client(self, **settings: Any) -> AsyncIterator[httpx.AsyncClient]:
-        app = create_app(Settings(**settings), httpx.MockTransport(self))
+        app = create_app(Settings(**settings), self.fake.transport(self._hang))
         transport = httpx.ASGITransport(app)
         async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as c:
             yield c
@@ -73,7 +72,9 @@ async def test_the_time_in_line_counts() -> None:
         assert (await client.get("/generate", params=ASKED)).status_code == 200, "its place in line is free"
 
 
-async def test_calls_that_fail_are_made_again_until_the_deadline_and_never_after_it(fake: FakeModelServer) -> None:
+async def test_calls_that_fail_are_made_again_until_the_deadline_and_never_after_it(
+    connect: Connect, fake: FakeModelServer
+) -> None:
     asked_at: list[float] = []
 
     def away(_: str, path: str) -> tuple[int, bytes] | None:
@@ -83,9 +84,7 @@ async def test_calls_that_fail_are_made_again_until_the_deadline_and_never_after
         return 503, b"{}"
 
     fake.override = away
-    app = create_app(Settings(), fake.transport())
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as client:
+    async with connect() as client:
         start = time.monotonic()
         answer = await client.get("/generate", params={**ASKED, "deadline_seconds": 1.5})
         ended = time.monotonic()
@@ -157,19 +156,15 @@ async def test_a_short_deadline_changes_nothing_in_the_picture_and_nothing_for_o
         assert (await client.get("/generate", params=ASKED)).content == usual.content
 
 
-async def test_who_shares_a_call_does_not_share_its_deadline() -> None:
+async def test_who_shares_a_call_does_not_share_its_deadline(connect: Connect, fake: FakeModelServer) -> None:
     """Both ask for the context of one caption; the first one's time is over, the other gets its picture."""
-    fake, gate = FakeModelServer(), asyncio.Event()
+    gate = asyncio.Event()
 
-    async def handle(request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("text_encoder:predict"):
+    async def wait(path: str) -> None:
+        if path.endswith("text_encoder:predict"):
             await gate.wait()
-        status, body = fake.answer(request.method, request.url.path, request.content)
-        return httpx.Response(status, content=body)
 
-    app = create_app(Settings(), httpx.MockTransport(handle))
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as client:
+    async with connect(before=wait) as client:
         first = asyncio.create_task(client.get("/generate", params={**ASKED, "deadline_seconds": 0.3}))
         await asyncio.sleep(0.1)
         second = asyncio.create_task(client.get("/generate", params=ASKED))

@@ -162,12 +162,11 @@ async def test_an_interrupt_comes_as_it_is_described() -> None:
     fake = FakeModelServer()
     fake.models = models("emoji", ((128, 128),))
 
-    async def interrupted(request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("diffusion_model:predict"):
+    async def interrupt(path: str) -> None:
+        if path.endswith("diffusion_model:predict"):
             assert (await interrupting.send(client)).status_code == 200
-        return await fake.transport().handle_async_request(request)
 
-    app = create_app(Settings(), httpx.MockTransport(interrupted))
+    app = create_app(Settings(), fake.transport(interrupt))
     async with (
         app.router.lifespan_context(app),
         httpx.AsyncClient(transport=httpx.ASGITransport(app), base_url="http://e") as client,

@@ -10,7 +10,9 @@ import pytest
 from proxy.app import create_app
 from proxy.service import Service
 from proxy.settings import Settings
-from tests.proxy.fake_model_server import FakeModelServer, models, tensor
+from tests.proxy.conftest import Connect
+from tests.proxy.fake_model_server import FakeModelServer
+from tests.proxy.fake_networks import models, tensor
 
 QUICK = {"caption": "red heart", "steps": 4, "seed": 42}
 READY_SECONDS = 1.1  # for which readiness stays what it was
@@ -164,20 +166,16 @@ async def test_a_mistake_of_the_proxy_itself_is_a_500_of_the_same_shape(
     assert "secret" not in response.text
 
 
-async def test_requests_do_not_wait_for_each_other(fake: FakeModelServer) -> None:
+async def test_requests_do_not_wait_for_each_other(connect: Connect) -> None:
     """While one request waits for a slow model, another is served."""
     slow, release = asyncio.Event(), asyncio.Event()
 
-    async def handle(request: httpx.Request) -> httpx.Response:
-        if b'"denoise"' in request.content and not slow.is_set():
+    async def wait(path: str) -> None:
+        if path.endswith("diffusion_model:predict") and not slow.is_set():
             slow.set()
             await release.wait()
-        status, body = fake.answer(request.method, request.url.path, request.content)
-        return httpx.Response(status, content=body)
 
-    app = create_app(Settings(), httpx.MockTransport(handle))
-    transport = httpx.ASGITransport(app)
-    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as client:
+    async with connect(before=wait) as client:
         first = asyncio.create_task(client.get("/generate", params=QUICK))
         await slow.wait()
         second = await client.get("/generate", params=QUICK)

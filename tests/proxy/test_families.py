@@ -7,7 +7,7 @@ import pytest
 
 from proxy.errors import BadModelAnswerError, FamilyMisfitError
 from proxy.families import Family, fit_together, parse_model
-from tests.proxy.fake_model_server import WIDTH, models, tensor
+from tests.proxy.fake_networks import WIDTH, models, tensor
 
 SIZES = ((512, 512), (256, 128), (1024, 64))
 NAMES = ("emoji_text_encoder", "emoji_diffusion_model", "emoji_decoder")
@@ -112,4 +112,11 @@ def test_another_token_length_is_named() -> None:
 )
 def test_metadata_of_another_kind_is_a_bad_answer(metadata: dict[str, Any]) -> None:
     with pytest.raises(BadModelAnswerError, match="model m: its metadata"):
+        parse_model("m", metadata)
+
+
+def test_a_version_is_a_number() -> None:
+    """It becomes part of an address."""
+    metadata = {"metadata": {"signature_def": {"signature_def": {}}}, "model_spec": {"version": "../1"}}
+    with pytest.raises(BadModelAnswerError):
         parse_model("m", metadata)

@@ -195,7 +195,7 @@ async def test_a_model_server_sends_nobody_elsewhere(fake: FakeModelServer) -> N
 
     def answer(request: httpx.Request) -> httpx.Response:
         seen.append(request.url.host)
-        if request.url.path.endswith("decoder:predict"):
+        if "decoder" in request.url.path and request.method == "POST":
             return httpx.Response(307, headers={"Location": "http://evil.example/"})
         return fake.transport().handle_request(request)
 

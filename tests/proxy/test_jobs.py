@@ -23,13 +23,12 @@ async def test_no_task_outlives_the_proxy(fake: FakeModelServer) -> None:
     """One job is inside of a call, another waits in line."""
     called = asyncio.Event()
 
-    async def hang(request: httpx.Request) -> httpx.Response:
-        if request.url.path.endswith("diffusion_model:predict"):
+    async def hang(path: str) -> None:
+        if path.endswith("diffusion_model:predict"):
             called.set()
             await asyncio.Event().wait()
-        return httpx.Response(200, content=fake.answer(request.method, request.url.path, request.content)[1])
 
-    app = create_app(Settings(concurrent_requests=1), httpx.MockTransport(hang))
+    app = create_app(Settings(concurrent_requests=1), fake.transport(hang))
     async with app.router.lifespan_context(app):
         app.state.jobs.start(ORDER, "a")
         await called.wait()

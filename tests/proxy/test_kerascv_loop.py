@@ -7,7 +7,7 @@ import pytest
 from PIL import Image
 
 from tests.proxy.conftest import Connect
-from tests.proxy.fake_model_server import SIDE
+from tests.proxy.fake_networks import SIDE
 from tests.proxy.kerascv import KerasCV
 
 CAPTION = "A  red &amp; <b>heart</b>, 2024"

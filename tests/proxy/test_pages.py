@@ -7,7 +7,8 @@ import orjson
 import pytest
 
 from tests.proxy.conftest import Connect
-from tests.proxy.fake_model_server import PIXELS, WIDTH, FakeModelServer, models
+from tests.proxy.fake_model_server import FakeModelServer
+from tests.proxy.fake_networks import PIXELS, WIDTH, models
 
 
 async def test_models_lists_what_was_learned(client: httpx.AsyncClient, fake: FakeModelServer) -> None:

@@ -1,82 +1,17 @@
 """Each request goes to the server that has the least to do, and one that is away is nobody's problem."""
 
 import asyncio
-import contextlib
-import json
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 
 import httpx
 import pytest
 
+from proxy.breaker import Health
 from proxy.errors import ModelUnavailableError, UnreachableError
 from proxy.model_server import ModelServer
 from proxy.servers import PROBE_SECONDS, Servers
-
-DEADLINE_SECONDS = 60
-PROBE = "/probe"
-
-
-class Fleet:
-    """Servers a, b, c ...; what each of them does is `behaviour`, by name. asked: who, in order; probed: likewise."""
-
-    def __init__(self, names: str) -> None:
-        self.asked: list[str] = []
-        self.probed: list[str] = []
-        self.arrived = asyncio.Event()
-        self.behaviour: dict[str, Callable[[httpx.Request], httpx.Response]] = {}
-        self.gates: dict[str, asyncio.Event] = {}
-        transport = httpx.MockTransport(self._handle)
-        clients = [httpx.AsyncClient(transport=transport, base_url=f"http://{name}") for name in names]
-        self.servers = Servers(clients, probe_path=PROBE)
-        self._model_server = ModelServer(self.servers)
-
-    async def _handle(self, request: httpx.Request) -> httpx.Response:
-        name = request.url.host
-        (self.probed if request.url.path == PROBE else self.asked).append(name)
-        self.arrived.set()
-        if name in self.gates:
-            await self.gates[name].wait()
-        behave = self.behaviour.get(name, lambda _: httpx.Response(200, text=json.dumps({"name": name})))
-        return behave(request)
-
-    async def ask(self) -> str:
-        """The name of who answered."""
-        return str((await self._model_server.metadata("m"))["name"])
-
-    async def begin(self) -> asyncio.Task[str]:
-        """A request that has reached its server."""
-        self.arrived.clear()
-        task = asyncio.create_task(self.ask())
-        await self.arrived.wait()
-        return task
-
-
-async def until(condition: Callable[[], bool]) -> None:
-    for _ in range(DEADLINE_SECONDS * 100):
-        if condition():
-            return
-        await asyncio.sleep(0.01)
-    raise TimeoutError
-
-
-@contextlib.asynccontextmanager
-async def fleet_of(names: str) -> AsyncIterator[Fleet]:
-    fleet = Fleet(names)
-    yield fleet
-    await fleet.servers.close()
-    assert asyncio.all_tasks() == {asyncio.current_task()}
-
-
-def failing(error: type[httpx.TransportError]) -> Callable[[httpx.Request], httpx.Response]:
-    def fail(request: httpx.Request) -> httpx.Response:
-        raise error("broken", request=request)
-
-    return fail
-
-
-def status(number: int) -> Callable[[httpx.Request], httpx.Response]:
-    return lambda request: httpx.Response(number, text=f"{number} of {request.url.host}")
+from tests.proxy.fleet import failing, fleet_of, status, until
 
 
 async def test_servers_with_equally_much_to_do_take_turns() -> None:
@@ -147,7 +82,7 @@ async def test_each_server_is_asked_once_and_those_that_are_away_last() -> None:
                 await fleet.ask()
             assert sorted(fleet.asked) == [*"abc"]
         del fleet.behaviour["c"]
-        await until(lambda: "c" in fleet.probed)
+        await until(lambda: any(server.breaker.health is Health.WELL for server in fleet.servers))
         fleet.asked.clear()
         fleet.behaviour["c"] = failing(httpx.ReadError)
         with pytest.raises(UnreachableError):
