@@ -67,7 +67,7 @@ def test_undo_clicked_twice_brings_one_picture_back(face: Face, page: Page) -> N
     assert page.evaluate("revoked") == [source]
     page.locator("#undo").evaluate("button => { button.click(); button.click(); }")
     face.drawn(1)
-    page.wait_for_function("document.querySelector('#pictures img').naturalWidth === 128")
+    expect(face.pictures.first).to_have_js_property("naturalWidth", 128)
 
 
 def test_the_link_makes_the_same_picture(face: Face, page: Page) -> None:
