@@ -7,9 +7,22 @@ export const KEY_REFUSED = "invalid_api_key";
 
 /** The key that goes with every request, until this tab is closed; none where the server asks for none. */
 export const key = {
-  give: (value) => sessionStorage.setItem(KEY, value),
-  headers: () => (sessionStorage.getItem(KEY) ? { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` } : {}),
+  value: inStorage((storage) => storage.getItem(KEY)),
+  give: (value) => {
+    key.value = value;
+    inStorage((storage) => storage.setItem(KEY, value));
+  },
+  headers: () => (key.value ? { Authorization: `Bearer ${key.value}` } : {}),
 };
+
+/** Some browsers refuse their storage to frames of another site: then the key lasts as long as the page. */
+function inStorage(act) {
+  try {
+    return act(sessionStorage);
+  } catch {
+    return undefined;
+  }
+}
 
 /** A problem as the server tells it: `message`, and `details` with one record for each parameter. */
 export class ApiError extends Error {

@@ -17,21 +17,19 @@ async function connect() {
   isConnecting = true;
   const patience = setTimeout(() => announce("Asking the server what it can draw …"), 300);
   for (;;) {
-    try {
-      const catalogue = await get("models");
+    const answer = await get("models").catch((problem) => problem);
+    clearTimeout(patience);
+    if (!(answer instanceof Error)) {
       announce("");
       isConnecting = false;
-      return catalogue;
-    } catch (problem) {
-      if (problem.type === KEY_REFUSED) {
-        await askForKey(problem.message);
-        continue;
-      }
-      const cause = problem === OFFLINE ? problem.message : `Not ready: ${problem.message}.`;
-      announce(`${cause} Trying again …`);
-    } finally {
-      clearTimeout(patience);
+      return answer;
     }
+    if (answer.type === KEY_REFUSED) {
+      await askForKey(answer.message);
+      continue;
+    }
+    const cause = answer === OFFLINE ? answer.message : `Not ready: ${answer.message}.`;
+    announce(`${cause} Trying again …`);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
   }
 }

@@ -104,6 +104,8 @@ def test_a_key_is_asked_for_and_draws(asked: Face, guarded: Guarded, secret: str
     expect(page.locator("#banner")).to_contain_text("an API key is needed here")
     expect(page.locator("#key")).to_be_focused()
     assert violations(page, axe) == []
+    page.wait_for_timeout(400)
+    expect(page.locator("#banner")).to_contain_text("an API key is needed here")  # still
     give(page, "alice.wrong")
     expect(page.locator("#banner")).to_contain_text("not valid")
     give(page, f" {secret} ")
@@ -132,6 +134,20 @@ def test_another_tab_is_asked_again(asked: Face, secret: str) -> None:
     other.goto(f"{asked.url}/")
     expect(other.locator("#key")).to_be_focused()
     expect(other.locator("#caption")).to_be_disabled()
+
+
+def test_a_browser_that_keeps_nothing_takes_a_key_all_the_same(asked: Face, guarded: Guarded, secret: str) -> None:
+    """Some refuse their storage to frames of another site; there it is asked for when the page is opened again."""
+    refuse = "Object.defineProperty(window, 'sessionStorage', { get() { throw new DOMException('no'); } })"
+    asked.page.add_init_script(refuse)
+    asked.page.reload()
+    give(asked.page, secret)
+    expect(asked.page.locator("#caption")).to_be_enabled()
+    guarded.model_server.let()
+    asked.draw("red heart", steps=1)
+    asked.drawn(1)
+    asked.page.reload()
+    expect(asked.page.locator("#key")).to_be_focused()
 
 
 def test_a_broken_connection_is_made_again_with_the_key(asked: Face, guarded: Guarded, secret: str) -> None:
