@@ -13,7 +13,8 @@ from tests.page.paced import Paced
 
 
 def test_a_caption_and_enter_draw_a_picture(face: Face, page: Page) -> None:
-    """By the keyboard alone: the caption has the focus from the start."""
+    """By the keyboard alone: the caption has the focus from the start, and no key is asked for."""
+    expect(page.locator("#key-form")).to_be_hidden()
     page.keyboard.type("red heart")
     page.keyboard.press("Enter")
     face.drawn(1)
@@ -146,6 +147,18 @@ def test_tokens_are_counted_before_they_are_cut(page: Page) -> None:
     page.locator("#settings summary").click()
     page.locator("#negative_caption").fill("blue")
     expect(page.locator("#negative_caption-tokens")).to_have_text("74 of 75 tokens left")
+
+
+def test_what_is_typed_quickly_is_counted_once(face: Face, page: Page) -> None:
+    page.locator("#caption").evaluate("""field => {
+        for (const typed of ["r", "re", "red"]) {
+            field.value = typed;
+            field.dispatchEvent(new Event("input"));
+        }
+    }""")
+    expect(page.locator("#caption-tokens")).to_have_text("74 of 75 tokens left")
+    page.wait_for_timeout(200)
+    assert sum("/tokens" in request.url for request in face.requests) == 1
 
 
 def test_a_count_that_comes_late_is_not_shown(page: Page) -> None:

@@ -106,8 +106,10 @@ def test_a_key_is_asked_for_and_draws(asked: Face, guarded: Guarded, secret: str
     assert violations(page, axe) == []
     page.wait_for_timeout(400)
     expect(page.locator("#banner")).to_contain_text("an API key is needed here")  # still
+    expect(page.locator("#key")).to_have_attribute("type", "password")
     give(page, "alice.wrong")
     expect(page.locator("#banner")).to_contain_text("not valid")
+    expect(page.locator("#key")).to_have_value("")
     give(page, f" {secret} ")
     expect(page.locator("#caption")).to_be_enabled()
     expect(page.locator("#key-form")).to_be_hidden()

@@ -78,6 +78,20 @@ def test_wide_screens_have_two_columns_and_phones_one(face: Face, page: Page) ->
         assert (results["x"] >= form["x"] + form["width"]) == is_beside
 
 
+def test_on_a_small_screen_one_sees_what_happens(held: Face, paced: Paced) -> None:
+    """Progress is brought into view, and so is what is wrong with a field, above or below the screen."""
+    page = held.page
+    page.set_viewport_size({"width": 390, "height": 640})
+    held.draw("red heart", steps=150)
+    expect(page.locator("#cancel")).to_be_in_viewport()
+    page.keyboard.press("Escape")
+    expect(page.locator("#work")).to_be_hidden()
+    held.draw("red heart", steps=0)
+    expect(page.locator("#steps-error")).to_be_in_viewport()
+    held.draw("red heart", steps=1, n=17)
+    expect(page.locator("#n-error")).to_be_in_viewport()
+
+
 def test_the_keyboard_reaches_everything(face: Face, page: Page) -> None:
     """A picture is drawn, opened, deleted and brought back without a mouse."""
     page.keyboard.type("red heart")
