@@ -10,7 +10,7 @@ import httpx
 
 from tests.proxy.fake_model_server import FakeModelServer
 
-PATIENCE_SECONDS = 20
+PATIENCE_SECONDS = 60
 
 
 class PacedModelServer(FakeModelServer):
