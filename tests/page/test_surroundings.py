@@ -84,11 +84,15 @@ def test_on_a_small_screen_one_sees_what_happens(held: Face, paced: Paced) -> No
     page.set_viewport_size({"width": 390, "height": 640})
     held.draw("red heart", steps=150)
     expect(page.locator("#cancel")).to_be_in_viewport()
+    page.evaluate("scrollTo(0, 0)")
+    page.locator("#caption").press("Enter")
+    expect(page.locator("#failure")).to_be_in_viewport()
     page.keyboard.press("Escape")
     expect(page.locator("#work")).to_be_hidden()
-    held.draw("red heart", steps=0)
-    expect(page.locator("#steps-error")).to_be_in_viewport()
-    held.draw("red heart", steps=1, n=17)
+    page.locator("#n").fill("17")
+    # The field stands at the lower edge, and what is said about it would be below.
+    page.locator("#n").evaluate("field => scrollBy(0, field.getBoundingClientRect().bottom - innerHeight + 2)")
+    page.locator("#n").press("Enter")
     expect(page.locator("#n-error")).to_be_in_viewport()
 
 
