@@ -74,8 +74,10 @@ def visit(browser: Browser) -> Visit:
         page.on("request", lambda request: face.requests.append(request))
         page.on("console", lambda message: _note(face, message))
         page.on("pageerror", lambda error: face.complaints.append(str(error)))
-        yield face
-        context.close()
+        try:
+            yield face
+        finally:
+            context.close()
         assert not face.complaints
         assert not [request for request in face.requests if not _is_allowed(request, url, *more)]
 
