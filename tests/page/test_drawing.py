@@ -62,6 +62,13 @@ def test_progress_and_previews_are_shown(face: Face, page: Page) -> None:
     page.keyboard.press("Escape")
 
 
+def test_pictures_that_come_in_pieces_are_put_together(face: Face) -> None:
+    """A result of hundreds of kB is one event, and arrives in many parts."""
+    face.draw("red heart", steps=1, n=12)
+    face.drawn(12)
+    expect(face.pictures.last).to_have_js_property("naturalWidth", 128)
+
+
 def test_cancel_ends_the_work_on_the_server(held: Face, paced: Paced) -> None:
     """After the call under way, none is begun."""
     paced.let(1)
