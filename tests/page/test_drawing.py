@@ -62,11 +62,21 @@ def test_progress_and_previews_are_shown(face: Face, page: Page) -> None:
     page.keyboard.press("Escape")
 
 
-def test_pictures_that_come_in_pieces_are_put_together(face: Face) -> None:
-    """A result of hundreds of kB is one event, and arrives in many parts."""
-    face.draw("red heart", steps=1, n=12)
-    face.drawn(12)
-    expect(face.pictures.last).to_have_js_property("naturalWidth", 128)
+def test_events_that_come_in_pieces_are_put_together(face: Face) -> None:
+    """A network may cut them anywhere."""
+    face.page.add_init_script("""
+        const { fetch } = window;
+        const pieces = () => new TransformStream({ transform(part, to) {
+            for (let at = 0; at < part.length; at += 100) to.enqueue(part.slice(at, at + 100));
+        } });
+        window.fetch = async (...all) => {
+            const answer = await fetch(...all);
+            return new Response(answer.body?.pipeThrough(pieces()), answer);
+        };
+    """)
+    face.open()
+    face.draw("red heart", steps=2)
+    face.drawn(1)
 
 
 def test_cancel_ends_the_work_on_the_server(held: Face, paced: Paced) -> None:
