@@ -1,5 +1,6 @@
 """The web page, the documentation's page, and what they are made of: files that need no other host."""
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -34,7 +35,10 @@ def install(app: FastAPI, *, docs: bool) -> None:
 
 
 class _Files(StaticFiles):
-    """The files beside the pages, with the pages' headers."""
+    """The files beside the pages, with the pages' headers. A page itself has an address of its own, or none."""
+
+    def lookup_path(self, path: str) -> tuple[str, os.stat_result | None]:
+        return ("", None) if path.endswith(".html") else super().lookup_path(path)
 
     def file_response(self, *args: Any, **kwargs: Any) -> Response:
         response = super().file_response(*args, **kwargs)

@@ -1,14 +1,28 @@
 // Easel's HTTP API, by GET alone. Addresses are relative, so that the page works under any path of a proxy.
 
-import { KeyedEventSource } from "./stream.js";
+import { EventStream } from "./stream.js";
 
 const KEY = "easel-api-key";
+export const KEY_REFUSED = "invalid_api_key";
 
 /** The key that goes with every request, until this tab is closed; none where the server asks for none. */
 export const key = {
-  give: (value) => sessionStorage.setItem(KEY, value),
-  headers: () => (sessionStorage.getItem(KEY) ? { Authorization: `Bearer ${sessionStorage.getItem(KEY)}` } : {}),
+  value: inStorage((storage) => storage.getItem(KEY)),
+  give: (value) => {
+    key.value = value;
+    inStorage((storage) => storage.setItem(KEY, value));
+  },
+  headers: () => (key.value ? { Authorization: `Bearer ${key.value}` } : {}),
 };
+
+/** Some browsers refuse their storage to frames of another site: then the key lasts as long as the page. */
+function inStorage(act) {
+  try {
+    return act(sessionStorage);
+  } catch {
+    return undefined;
+  }
+}
 
 /** A problem as the server tells it: `message`, and `details` with one record for each parameter. */
 export class ApiError extends Error {
@@ -33,7 +47,14 @@ export async function get(path, parameters = {}) {
   }
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  throw new ApiError(body.error ?? { message: `The server answered with status ${response.status}.` });
+  throw refused(body.error ?? { message: `The server answered with status ${response.status}.` });
+}
+
+/** The problem that is said; of a key, the window hears too, whoever asked: `keyrefused`, with why. */
+function refused(said) {
+  const problem = new ApiError(said);
+  if (problem.type === KEY_REFUSED) dispatchEvent(new CustomEvent("keyrefused", { detail: said.message }));
+  return problem;
 }
 
 /** A path with a query; what is empty or undefined is left out. */
@@ -50,7 +71,7 @@ export function address(path, parameters) {
  * Returns `{result, cancel}`: a promise of the result, which rejects with ApiError, and a function that ends the work.
  */
 export function draw(parameters, on) {
-  const events = listen("generate/events", parameters);
+  const events = new EventStream(address("generate/events", parameters), key.headers());
   const { promise: result, resolve, reject } = deferred();
   let job;
   let hasBegun = false;
@@ -78,7 +99,7 @@ export function draw(parameters, on) {
   events.addEventListener("error", (event) => {
     if (event.data) {
       events.close();
-      reject(new ApiError(JSON.parse(event.data).error));
+      reject(refused(JSON.parse(event.data).error));
     } else if (events.readyState === EventSource.CLOSED) {
       reject(job ? LOST : OFFLINE);
     } else if (isCancelled || (hasBegun && !job)) {
@@ -95,12 +116,6 @@ export function draw(parameters, on) {
     if (job) stop();
   };
   return { result, cancel };
-}
-
-function listen(path, parameters) {
-  const headers = key.headers();
-  const url = address(path, parameters);
-  return Object.keys(headers).length ? new KeyedEventSource(url, headers) : new EventSource(url);
 }
 
 function deferred() {

@@ -1,7 +1,7 @@
 // How many tokens a text has left before its end is cut off, by the server's own tokenizer.
 
 import { get } from "./api.js";
-import { byId } from "./elements.js";
+import { byId, size } from "./elements.js";
 
 const PATIENCE_MILLISECONDS = 200;
 const FEW = 10;
@@ -10,11 +10,16 @@ export class Counter {
   #field;
   #place;
   #say;
+  #longest;
   #isWarning = false;
   #timer;
 
-  /** name: of the field; `<name>-tokens` shows the count; say: tells a warning to those who do not see it. */
-  constructor(name, say) {
+  /**
+   * name: of the field; `<name>-tokens` shows the count; longest: how many characters the server reads;
+   * say: tells a warning to those who do not see it.
+   */
+  constructor(name, longest, say) {
+    this.#longest = longest;
     this.#say = say;
     this.#field = byId(name);
     this.#place = byId(`${name}-tokens`);
@@ -22,12 +27,15 @@ export class Counter {
       clearTimeout(this.#timer);
       this.#timer = setTimeout(() => this.count(), PATIENCE_MILLISECONDS);
     });
-    this.count();
   }
 
   /** Show the count of what the field holds now. */
   async count() {
     const caption = this.#field.value;
+    if (size(caption) > this.#longest) {
+      this.#tell(`Too long: at most ${this.#longest} characters.`, true);
+      return;
+    }
     const counted = caption.trim() && await get("tokens", { caption }).catch(() => undefined);
     if (caption === this.#field.value) this.#show(counted);
   }

@@ -10,6 +10,9 @@ export function make(tag, properties = {}, ...children) {
   return element;
 }
 
+/** How many characters a text has, of which an emoji is one, without the spaces around it. */
+export const size = (text) => [...text.trim()].length;
+
 const TITLES = { guidance_scale: "Guidance", n: "Pictures" };
 
 /** A parameter's name as people read it. */

@@ -1,6 +1,6 @@
 // The form: its fields, limits, defaults and words are the server's own.
 
-import { byId, make, words } from "./elements.js";
+import { byId, make, size, words } from "./elements.js";
 import { Counter } from "./counter.js";
 
 const NUMBERS = ["steps", "guidance_scale", "seed", "n"];
@@ -25,15 +25,16 @@ export class Form {
     byId("family").closest(".field").hidden = names.length < 2;
     byId("family").addEventListener("change", () => this.#suit());
     byId("seed").after(...this.#seedButtons());
-    this.#counters = TEXTS.map((name) => new Counter(name, say));
+    this.#counters = TEXTS.map((name) => new Counter(name, catalogue.parameters[name].longest, say));
     this.#lock(false);
     this.#suit();
     for (const name of TEXTS) byId(name).addEventListener("keydown", (event) => this.#enter(event));
   }
 
-  /** Let people in. */
+  /** Let people in, or in again. */
   open() {
     byId("controls").disabled = false;
+    this.#count();
     byId("caption").focus();
   }
 
@@ -98,7 +99,7 @@ export class Form {
   }
 
   #fits(name) {
-    const length = [...byId(name).value.trim()].length; // in characters, of which an emoji is one
+    const length = size(byId(name).value);
     return length <= this.#catalogue.parameters[name].longest && (length > 0 || name !== "caption");
   }
 

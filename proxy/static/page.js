@@ -1,6 +1,6 @@
 // The page: one drawing at a time, from the form to the pictures.
 
-import { ApiError, OFFLINE, draw, get, key } from "./api.js";
+import { ApiError, KEY_REFUSED, OFFLINE, draw, get, key } from "./api.js";
 import { byId } from "./elements.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
@@ -10,25 +10,26 @@ const PREVIEW_STEPS = 5;
 const RETRY_MILLISECONDS = 2000;
 
 let current;
+let isConnecting = false;
 
-/** Ask the server what it can do, until it can. */
+/** Ask the server what it can do, until it can; and people for a key, where it wants one. */
 async function connect() {
+  isConnecting = true;
   const patience = setTimeout(() => announce("Asking the server what it can draw …"), 300);
   for (;;) {
-    try {
-      const catalogue = await get("models");
+    const answer = await get("models").catch((problem) => problem);
+    clearTimeout(patience);
+    if (!(answer instanceof Error)) {
       announce("");
-      return catalogue;
-    } catch (problem) {
-      if (problem.type === "invalid_api_key") {
-        await askForKey(problem.message);
-        continue;
-      }
-      const cause = problem === OFFLINE ? problem.message : `Not ready: ${problem.message}.`;
-      announce(`${cause} Trying again …`);
-    } finally {
-      clearTimeout(patience);
+      isConnecting = false;
+      return answer;
     }
+    if (answer.type === KEY_REFUSED) {
+      await askForKey(answer.message);
+      continue;
+    }
+    const cause = answer === OFFLINE ? answer.message : `Not ready: ${answer.message}.`;
+    announce(`${cause} Trying again …`);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
   }
 }
@@ -118,6 +119,7 @@ function tell(text) {
 
 function complain(problem) {
   if (!(problem instanceof ApiError)) throw problem;
+  if (problem.type === KEY_REFUSED) return; // it is asked for already
   if (problem.type === "cancelled") {
     say("Cancelled.");
     return;
@@ -146,4 +148,11 @@ addEventListener("keydown", (event) => {
 });
 addEventListener("offline", () => announce("This device is offline."));
 addEventListener("online", () => announce(""));
+addEventListener("keyrefused", async ({ detail: reason }) => {
+  if (isConnecting) return;
+  isConnecting = true;
+  await askForKey(reason);
+  await connect();
+  form.open();
+});
 form.open();

@@ -1,9 +1,9 @@
-// Server-Sent Events by fetch, which can send a key in a header; EventSource cannot.
+// Server-Sent Events by fetch, which can send a key in a header and read why it is refused; EventSource cannot.
 
 const RETRY_MILLISECONDS = 1000;
 
 /** What EventSource is, as far as it is used here: `addEventListener`, `close`, `readyState`, and coming back. */
-export class KeyedEventSource extends EventTarget {
+export class EventStream extends EventTarget {
   readyState = EventSource.CONNECTING;
   #stop = new AbortController();
   #last = "";
@@ -41,9 +41,9 @@ export class KeyedEventSource extends EventTarget {
 
   /** Tell as an event what an answer says that is no stream. */
   async #refused(response) {
-    this.close();
     const isExplained = response.headers.get("content-type")?.includes("json");
     const said = isExplained ? await response.text().catch(() => "") : "";
+    this.close(); // only now: it ends the reading too
     this.dispatchEvent(said ? new MessageEvent("error", { data: said }) : new Event("error"));
   }
 
@@ -51,7 +51,9 @@ export class KeyedEventSource extends EventTarget {
     const reader = body.pipeThrough(new TextDecoderStream()).getReader();
     let rest = "";
     for (let part = await reader.read(); !part.done; part = await reader.read()) {
-      const blocks = (rest + part.value).split("\n\n");
+      rest += part.value;
+      if (!part.value.includes("\n")) continue; // megabytes of pictures are one line
+      const blocks = rest.split("\n\n");
       rest = blocks.pop();
       for (const block of blocks) this.#tell(block);
     }

@@ -1,62 +1,54 @@
-"""The page in a real browser, before a real local Easel with the bundled family and a small one."""
+"""The page in a real browser, before a real local Easel, or a real proxy whose model server waits for the test."""
 
 from __future__ import annotations
 
 import subprocess
-import sys
 import tarfile
+import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from urllib.parse import urlsplit
 
 import pytest
-from playwright.sync_api import Browser, ConsoleMessage, Page, Request, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, Request, expect, sync_playwright
 
-from local.stack import Stack, free_port, proxy_process, running_stack, wait_until_ready
+from local.stack import Stack, running_stack
 from tests.page.face import Face
+from tests.page.paced import PATIENCE_SECONDS, Paced, PacedModelServer
+from tests.proxy.fake_model_server import running
+from tests.proxy.proxy_process import running_proxy
 
-MONITORING = Path("serving_models/monitoring.config").resolve()
 CHROMIUM = "/usr/bin/chromium"
 AXE_CORE = "axe-core@4.14.1"
+COMES_BACK_MILLISECONDS = 1500  # the page does so after a second
 
-
-@pytest.fixture(scope="session")
-def models(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The emoji family, and a small one of two sizes that makes noise, exported by the command that users run."""
-    folder = tmp_path_factory.mktemp("serving_models")
-    place = ("--output", str(folder), "--base-path", str(folder))
-    subprocess.run([sys.executable, "-m", "export", "emoji", *place], check=True)
-    small = ("small", "--size", "64x64", "96x32", *place)
-    subprocess.run([sys.executable, "-m", "tests.export.run_small", "0", *small], check=True)
-    return folder
+expect.set_options(timeout=PATIENCE_SECONDS * 1000)
 
 
 @pytest.fixture(scope="session")
 def stack(models: Path) -> Iterator[Stack]:
-    """The proxy offers emoji alone; the model server has both families."""
-    # Without monitoring, the model server counts no calls.
-    flags = (f"--model_config_file={models / 'models.config'}", f"--monitoring_config_file={MONITORING}")
-    with running_stack(models, model_server_flags=flags) as running:
+    """A real Easel with the bundled family."""
+    with running_stack(models) as running:
         yield running
 
 
-Proxy = Callable[..., AbstractContextManager[str]]
+@pytest.fixture(scope="session")
+def _paced() -> Iterator[Paced]:
+    model_server = PacedModelServer()
+    with (
+        running(model_server) as server,
+        running_proxy(server.url, concurrent_requests=1, steps_per_call=5) as (url, _, _),
+    ):
+        yield Paced(url, model_server)
 
 
 @pytest.fixture
-def proxy(stack: Stack) -> Proxy:
-    """Runs another proxy over the same model server, with other variables of the environment; gives its address."""
-
-    @contextmanager
-    def run(**environment: str) -> Iterator[str]:
-        port = free_port()
-        with proxy_process([stack.model_server_url], "emoji", port, environment) as process:
-            another = Stack(f"http://127.0.0.1:{port}", stack.model_server_url, process, stack.model_server)
-            wait_until_ready(another)
-            yield another.url
-
-    return run
+def paced(_paced: Paced) -> Iterator[Paced]:
+    """A proxy whose model server has drawn nothing, and draws when the test lets it."""
+    _paced.model_server.shut()
+    yield _paced
+    _paced.denoise_calls()
 
 
 @pytest.fixture(scope="session")
@@ -82,8 +74,10 @@ def visit(browser: Browser) -> Visit:
         page.on("request", lambda request: face.requests.append(request))
         page.on("console", lambda message: _note(face, message))
         page.on("pageerror", lambda error: face.complaints.append(str(error)))
-        yield face
-        context.close()
+        try:
+            yield face
+        finally:
+            context.close()
         assert not face.complaints
         assert not [request for request in face.requests if not _is_allowed(request, url, *more)]
 
@@ -103,7 +97,9 @@ def axe(pytestconfig: pytest.Config) -> str:
     folder = pytestconfig.cache.mkdir("axe-core")
     package = folder / f"{AXE_CORE.replace('@', '-')}.tgz"
     if not package.exists():
-        subprocess.run(["npm", "pack", "--silent", AXE_CORE], cwd=folder, check=True, stdout=subprocess.DEVNULL)
+        with tempfile.TemporaryDirectory(dir=folder) as own:  # another process may look for it at the same time
+            subprocess.run(["npm", "pack", "--silent", AXE_CORE], cwd=own, check=True, stdout=subprocess.DEVNULL)
+            (Path(own) / package.name).replace(package)
     with tarfile.open(package) as archive:
         script = archive.extractfile("package/axe.min.js")
         assert script is not None
@@ -117,6 +113,14 @@ def _note(face: Face, message: ConsoleMessage) -> None:
 
 def _is_allowed(request: Request, *urls: str) -> bool:
     return request.method == "GET" and request.url.startswith((*(f"{url}/" for url in urls), "data:", "blob:"))
+
+
+@pytest.fixture
+def held(paced: Paced, visit: Visit) -> Iterator[Face]:
+    """The opened page of a proxy whose model server waits for the test."""
+    with visit(paced.url) as face:
+        face.open()
+        yield face
 
 
 @pytest.fixture

@@ -40,5 +40,5 @@ class Face:
 
     def drawn(self, count: int) -> None:
         """Wait until so many pictures are there."""
-        expect(self.pictures).to_have_count(count, timeout=30_000)
+        expect(self.pictures).to_have_count(count)
         expect(self.page.locator("#work")).to_be_hidden()

@@ -83,6 +83,8 @@ def port_proxy(target: str) -> Iterator[PortProxy]:
     with PortProxy(target) as server:
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
+        try:
+            yield server
+        finally:
+            server.shutdown()
+            thread.join()

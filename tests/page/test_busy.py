@@ -7,39 +7,42 @@ from typing import Any
 from playwright.sync_api import Error, Page, expect
 
 from local.stack import Stack, free_port, proxy_process
-from tests.page.conftest import Proxy, Visit
+from tests.page.conftest import COMES_BACK_MILLISECONDS, Visit
 from tests.page.face import Face
-from tests.page.test_drawing import settled_calls
+from tests.page.paced import Paced
 
 
-def test_who_comes_second_stands_in_line(proxy: Proxy, visit: Visit) -> None:
+def test_who_comes_second_stands_in_line(held: Face, paced: Paced, visit: Visit) -> None:
     """The place is said, and the turn comes when the first has left."""
-    with proxy(EASEL_CONCURRENT_REQUESTS="1") as url, visit(url) as first, visit(url) as second:
-        first.open()
+    with visit(paced.url) as second:
         second.open()
-        first.draw("red heart", steps=150, n=4)
-        expect(first.page.locator("#preview")).to_be_visible()
+        paced.let(1)
+        held.draw("red heart", steps=150)
+        expect(held.page.locator("#preview")).to_be_visible()
         second.draw("rocket", steps=2)
         expect(second.page.locator("#step")).to_have_text("In line, number 1")
         expect(second.page.locator("#said")).to_have_text("In line, number 1")
-        first.page.keyboard.press("Escape")
+        held.page.keyboard.press("Escape")
+        paced.let()
         second.drawn(1)
 
 
-def test_nothing_else_is_begun_meanwhile(face: Face, page: Page) -> None:
+def test_nothing_else_is_begun_meanwhile(held: Face, paced: Paced) -> None:
     """Enter says so; with a picture open, drawing another is not offered, and Escape closes that picture only."""
-    again = page.locator("#viewer-again")
-    face.draw("rocket", steps=1)
-    face.drawn(1)
-    face.draw("red heart", steps=150, n=4)
+    page, again = held.page, held.page.locator("#viewer-again")
+    paced.let(2)
+    held.draw("rocket", steps=1)
+    held.drawn(1)
+    held.draw("red heart", steps=150)
     expect(page.locator("#preview")).to_be_visible()
     expect(page.get_by_role("button", name="Draw")).to_have_attribute("aria-disabled", "true")
     page.keyboard.press("Enter")
     expect(page.locator("#failure")).to_have_text("One thing at a time: wait for this one, or cancel it.")
-    assert sum("/generate/events" in request.url for request in face.requests) == 2
-    face.pictures.first.click()
+    assert sum("/generate/events" in request.url for request in held.requests) == 2
+    held.pictures.first.click()
     expect(again).to_be_disabled()
     page.keyboard.press("Escape")
+    expect(page.locator("#viewer")).to_be_hidden()
     expect(page.locator("#work")).to_be_visible()
     page.get_by_role("button", name="Cancel").click()
     expect(page.locator("#work")).to_be_hidden()
@@ -47,45 +50,46 @@ def test_nothing_else_is_begun_meanwhile(face: Face, page: Page) -> None:
     expect(page.locator("#failure")).to_be_empty()
     expect(page.get_by_role("button", name="Draw")).to_be_focused()
     expect(page.get_by_role("button", name="Draw")).to_have_attribute("aria-disabled", "false")
-    face.pictures.first.click()
+    held.pictures.first.click()
     expect(again).to_be_enabled()
 
 
-def test_escape_that_leaves_a_composed_word_does_not_cancel(face: Face, page: Page) -> None:
-    face.draw("red heart", steps=150, n=4)
-    expect(page.locator("#preview")).to_be_visible()
-    page.locator("#caption").dispatch_event("keydown", {"key": "Escape", "isComposing": True, "bubbles": True})
-    page.wait_for_timeout(300)
-    expect(page.locator("#work")).to_be_visible()
-    page.keyboard.press("Escape")
-    expect(page.locator("#work")).to_be_hidden()
+def test_escape_that_leaves_a_composed_word_does_not_cancel(held: Face, paced: Paced) -> None:
+    paced.let(1)
+    held.draw("red heart", steps=150)
+    expect(held.page.locator("#preview")).to_be_visible()
+    composed = {"key": "Escape", "isComposing": True, "bubbles": True}
+    held.page.locator("#caption").dispatch_event("keydown", composed)
+    expect(held.page.locator("#work")).to_be_visible()
+    expect(held.page.locator("#said")).not_to_have_text("Cancelled.")
+    held.page.keyboard.press("Escape")
+    expect(held.page.locator("#work")).to_be_hidden()
 
 
-def test_cancel_reaches_work_that_has_not_answered_yet(face: Face, page: Page, stack: Stack) -> None:
+def test_cancel_reaches_work_that_has_not_answered_yet(held: Face, paced: Paced) -> None:
     """It is ended as soon as its name is known."""
-    before = settled_calls(stack)
-    page.locator("#caption").fill("red heart")
-    page.locator("#steps").evaluate("field => { field.value = 150 }")
-    with page.expect_response("**/generate/cancel?job=*") as cancelled:
-        page.evaluate("""() => {
+    held.page.locator("#caption").fill("red heart")
+    held.page.locator("#steps").evaluate("field => { field.value = 150 }")
+    with held.page.expect_response("**/generate/cancel?job=*") as cancelled:
+        held.page.evaluate("""() => {
             document.querySelector("#form").requestSubmit();
             dispatchEvent(new KeyboardEvent("keydown", { key: "Escape" }));
         }""")
     assert cancelled.value.ok
-    expect(page.locator("#work")).to_be_hidden()
-    assert settled_calls(stack) <= before + 1
-    expect(face.pictures).to_have_count(0)
+    expect(held.page.locator("#work")).to_be_hidden()
+    assert paced.denoise_calls() <= 1
+    expect(held.pictures).to_have_count(0)
 
 
 def test_what_was_cancelled_while_the_server_was_away_is_not_begun_later(face: Face, page: Page) -> None:
     page.route("**/generate/events**", lambda route: route.abort())
     face.draw("red heart")
     expect(page.locator("#step")).to_contain_text("Trying again")
-    page.keyboard.press("Escape")
-    expect(page.locator("#work")).to_be_hidden()
-    page.wait_for_timeout(3500)  # a browser comes back after 3 s
+    with page.expect_event("requestfailed"):
+        page.keyboard.press("Escape")
+        expect(page.locator("#work")).to_be_hidden()
     asked = sum("/generate/events" in request.url for request in face.requests)
-    page.wait_for_timeout(3500)
+    page.wait_for_timeout(COMES_BACK_MILLISECONDS)
     assert sum("/generate/events" in request.url for request in face.requests) == asked
     face.complaints.clear()  # of the connections that broke
 

@@ -3,32 +3,18 @@
 from __future__ import annotations
 
 import re
-import time
 
 import httpx
 from playwright.sync_api import Page, Route, expect
 
 from local.stack import Stack
 from tests.page.face import Face
-
-
-def denoise_calls(stack: Stack) -> int:
-    """How many calls of the diffusion model the model server has had."""
-    metrics = httpx.get(f"{stack.model_server_url}/monitoring/prometheus/metrics", trust_env=False).text
-    counted = re.findall(r'request_count\{[^}]*model_name="emoji_diffusion_model"[^}]*\} (\d+)', metrics)
-    return sum(map(int, counted))
-
-
-def settled_calls(stack: Stack) -> int:
-    """The same, when no further call has come for a second."""
-    seen = -1
-    while seen != (seen := denoise_calls(stack)):
-        time.sleep(1)
-    return seen
+from tests.page.paced import Paced
 
 
 def test_a_caption_and_enter_draw_a_picture(face: Face, page: Page) -> None:
-    """By the keyboard alone: the caption has the focus from the start."""
+    """By the keyboard alone: the caption has the focus from the start, and no key is asked for."""
+    expect(page.locator("#key-form")).to_be_hidden()
     page.keyboard.type("red heart")
     page.keyboard.press("Enter")
     face.drawn(1)
@@ -76,19 +62,34 @@ def test_progress_and_previews_are_shown(face: Face, page: Page) -> None:
     page.keyboard.press("Escape")
 
 
-def test_cancel_ends_the_work_on_the_server(face: Face, page: Page, stack: Stack) -> None:
-    """At most the call under way is finished."""
-    face.draw("red heart", steps=150, n=4)
-    expect(page.locator("#preview")).to_be_visible()
-    with page.expect_response("**/generate/cancel?job=*"):
-        page.keyboard.press("Escape")
-    before = denoise_calls(stack)
-    expect(page.locator("#work")).to_be_hidden()
-    assert before > 0
-    assert settled_calls(stack) <= before + 1
-    expect(face.pictures).to_have_count(0)
-    assert [request for request in face.requests if "/generate/cancel?job=" in request.url]
-    expect(page.get_by_role("button", name="Draw")).to_be_visible()
+def test_events_that_come_in_pieces_are_put_together(face: Face) -> None:
+    """A network may cut them anywhere."""
+    face.page.add_init_script("""
+        const { fetch } = window;
+        const pieces = () => new TransformStream({ transform(part, to) {
+            for (let at = 0; at < part.length; at += 100) to.enqueue(part.slice(at, at + 100));
+        } });
+        window.fetch = async (...all) => {
+            const answer = await fetch(...all);
+            return new Response(answer.body?.pipeThrough(pieces()), answer);
+        };
+    """)
+    face.open()
+    face.draw("red heart", steps=2)
+    face.drawn(1)
+
+
+def test_cancel_ends_the_work_on_the_server(held: Face, paced: Paced) -> None:
+    """After the call under way, none is begun."""
+    paced.let(1)
+    held.draw("red heart", steps=150)
+    expect(held.page.locator("#preview")).to_be_visible()
+    with held.page.expect_response("**/generate/cancel?job=*"):
+        held.page.keyboard.press("Escape")
+    expect(held.page.locator("#work")).to_be_hidden()
+    assert paced.denoise_calls() <= 2
+    expect(held.pictures).to_have_count(0)
+    expect(held.page.get_by_role("button", name="Draw")).to_be_visible()
 
 
 def test_errors_stand_beside_their_fields(face: Face, page: Page) -> None:
@@ -123,16 +124,23 @@ def test_what_only_the_server_knows_stands_there_too(face: Face, page: Page) -> 
 
 
 def test_captions_as_long_as_books_are_refused_at_once(face: Face, page: Page) -> None:
-    """Servers refuse so long an address before they read it; of emoji, each counts as one character."""
+    """Servers refuse so long an address before they read it, so they are not asked; not even for a count."""
     for name in ("negative_caption", "caption"):
-        face.draw("red heart", steps=1, negative_caption="")
-        face.drawn(1 if name == "negative_caption" else 2)
-        face.draw(**{"caption": "red heart", name: "cat " * 75_000})
+        face.draw(**{"caption": "red heart", "negative_caption": "", name: "cat " * 75_000})
         expect(page.locator(f"#{name}-error")).to_contain_text("at most 2500 characters")
-    assert sum("/generate" in request.url for request in face.requests) == 2
+        expect(page.locator(f"#{name}-tokens")).to_have_text("Too long: at most 2500 characters.")
+        expect(page.locator("#said")).to_have_text("Too long: at most 2500 characters.")
+    assert not [request for request in face.requests if "/generate" in request.url or "cat" in request.url]
+
+
+def test_emoji_are_characters(face: Face, page: Page) -> None:
+    """As many of them as the server reads are drawn; of more, its own words stand at the caption."""
+    face.draw("\N{GHOST}" * 1875, steps=1)
+    face.drawn(1)
     face.draw("\N{GHOST}" * 2500, steps=1)
-    face.drawn(3)
-    face.complaints.clear()  # of counts that failed
+    expect(page.locator("#caption-error")).to_contain_text("and 7500 bytes of UTF-8")
+    expect(page.locator("#failure")).to_be_empty()
+    expect(page.locator("#work")).to_be_hidden()
 
 
 def test_tokens_are_counted_before_they_are_cut(page: Page) -> None:
@@ -156,6 +164,18 @@ def test_tokens_are_counted_before_they_are_cut(page: Page) -> None:
     page.locator("#settings summary").click()
     page.locator("#negative_caption").fill("blue")
     expect(page.locator("#negative_caption-tokens")).to_have_text("74 of 75 tokens left")
+
+
+def test_what_is_typed_quickly_is_counted_once(face: Face, page: Page) -> None:
+    page.locator("#caption").evaluate("""field => {
+        for (const typed of ["r", "re", "red"]) {
+            field.value = typed;
+            field.dispatchEvent(new Event("input"));
+        }
+    }""")
+    expect(page.locator("#caption-tokens")).to_have_text("74 of 75 tokens left")
+    page.wait_for_timeout(200)
+    assert sum("/tokens" in request.url for request in face.requests) == 1
 
 
 def test_a_count_that_comes_late_is_not_shown(page: Page) -> None:

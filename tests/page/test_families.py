@@ -7,8 +7,10 @@ from functools import partial
 
 from playwright.sync_api import Route, expect
 
-from tests.page.conftest import Proxy, Visit
+from tests.page.conftest import Visit
 from tests.page.face import Face
+from tests.proxy.fake_model_server import FakeModelServer, running
+from tests.proxy.proxy_process import running_proxy
 
 TIMES = "\N{MULTIPLICATION SIGN}"
 
@@ -21,13 +23,32 @@ def examples(face: Face) -> list[str]:
     return face.page.locator("#examples button").all_text_contents()
 
 
-def test_two_families_can_be_chosen_between(proxy: Proxy, visit: Visit) -> None:
+def describe(_: str, path: str) -> tuple[int, bytes] | None:
+    """What the text encoders say of themselves, and their families' other networks with 2,000 parameters."""
+    family, network = path.removeprefix("/v1/models/").split("_", 1)
+    said = {"emoji": ("red heart", 13_700_000), "small": ("a small thing", 1_730_000)}[family]
+    answer = json.dumps({"examples": [said[0]], "parameters": said[1] - 2000})
+    return (200, json.dumps({"outputs": [answer]}).encode()) if network == "text_encoder:predict" else None
+
+
+def test_two_families_can_be_chosen_between(visit: Visit) -> None:
     """Each brings its sizes, its examples and its count of parameters; a picture remembers which drew it."""
-    with proxy(EASEL_FAMILIES="emoji,small") as url, visit(url) as face:
+    fake = FakeModelServer()
+    small = FakeModelServer("small", ((64, 64), (96, 32)))
+    fake.models |= small.models
+    fake.versions |= small.versions
+    fake.states |= small.states
+    fake.override = describe
+    with (
+        running(fake) as server,
+        running_proxy(server.url, families="emoji,small") as (url, _, _),
+        visit(url) as face,
+    ):
         face.open()
+        fake.override = lambda _method, _path: None
         assert choices(face, "family") == ["emoji", "small"]
-        assert choices(face, "size") == [f"128 {TIMES} 128"]
-        assert "red heart" in examples(face)
+        assert choices(face, "size") == [f"32 {TIMES} 32"]
+        assert examples(face) == ["red heart"]
         expect(face.page.locator("#family-line")).to_have_text("emoji, 13.7 million parameters")
         face.draw("a thing", family="small", size="96x32", steps=2, seed=5)
         face.drawn(1)

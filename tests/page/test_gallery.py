@@ -34,7 +34,7 @@ def test_pictures_outlast_the_page(face: Face, page: Page) -> None:
 
 def test_what_is_deleted_can_come_back(face: Face, page: Page) -> None:
     """After a reload too, a picture that was brought back is there, and a deleted one is not."""
-    face.draw("red heart", n=2, steps=2)
+    face.draw("red heart", n=2, seed=5, steps=2)
     face.drawn(2)
     face.pictures.last.click()
     page.get_by_role("button", name="Delete").click()
@@ -42,6 +42,8 @@ def test_what_is_deleted_can_come_back(face: Face, page: Page) -> None:
     expect(page.get_by_role("button", name="Undo delete")).to_be_focused()
     page.keyboard.press("Enter")
     face.drawn(2)
+    face.pictures.last.click()
+    expect(page.locator("#viewer-parameters")).to_contain_text("Seed6")
     face.open()
     face.drawn(2)
     face.pictures.last.click()
@@ -67,7 +69,7 @@ def test_undo_clicked_twice_brings_one_picture_back(face: Face, page: Page) -> N
     assert page.evaluate("revoked") == [source]
     page.locator("#undo").evaluate("button => { button.click(); button.click(); }")
     face.drawn(1)
-    page.wait_for_function("document.querySelector('#pictures img').naturalWidth === 128")
+    expect(face.pictures.first).to_have_js_property("naturalWidth", 128)
 
 
 def test_the_link_makes_the_same_picture(face: Face, page: Page) -> None:

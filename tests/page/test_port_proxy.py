@@ -10,9 +10,9 @@ import pytest
 from playwright.sync_api import Route, expect
 
 from local.stack import Stack
-from tests.page.conftest import Visit
+from tests.page.conftest import COMES_BACK_MILLISECONDS, Visit
+from tests.page.paced import Paced
 from tests.page.port_proxy import PREFIX, PortProxy, port_proxy
-from tests.page.test_drawing import settled_calls
 
 COLAB = ("https://colab.research.google.com", "https://abc-0-colab.googleusercontent.com")
 PROXIED = "https://5000-colab.example"
@@ -58,34 +58,29 @@ def test_all_of_it_works_below_a_path_by_get_alone(visit: Visit, between: PortPr
     assert len(between.refused) == 1
 
 
-def test_a_broken_connection_is_made_again(visit: Visit, between: PortProxy, stack: Stack) -> None:
+def test_a_broken_connection_is_made_again(visit: Visit, paced: Paced) -> None:
     """The work goes on meanwhile and is not begun twice."""
-    with visit(between.url) as face:
+    with port_proxy(paced.url) as between, visit(between.url) as face:
         face.open()
-        face.draw("red heart", steps=1)
-        face.drawn(1)
-        before = settled_calls(stack)
         between.break_next_stream()
         face.draw("rocket", steps=1)
         expect(face.page.locator("#step")).to_have_text("The connection broke. Trying again …")
         expect(face.page.locator("#said")).to_have_text("The connection broke. Trying again …")
-        face.drawn(2)
-        assert settled_calls(stack) == before + 1
+        paced.let()
+        face.drawn(1)
+        assert paced.denoise_calls() == 1
 
 
-def test_work_that_never_told_its_name_is_not_begun_twice(visit: Visit, between: PortProxy, stack: Stack) -> None:
+def test_work_that_never_told_its_name_is_not_begun_twice(visit: Visit, paced: Paced) -> None:
     """A stream that breaks before its first event is said to be lost, and not asked for again."""
-    with visit(between.url) as face:
+    with port_proxy(paced.url) as between, visit(between.url) as face:
         face.open()
-        before = settled_calls(stack)
         between.break_next_stream(pieces=0)
         face.draw("rocket", steps=1)
-        expect(face.page.locator("#failure")).to_have_text(
-            "The server has lost this picture. Please draw it again.", timeout=10_000
-        )
+        expect(face.page.locator("#failure")).to_have_text("The server has lost this picture. Please draw it again.")
         expect(face.page.locator("#work")).to_be_hidden()
-        face.page.wait_for_timeout(3500)  # a browser comes back after 3 s
-        assert settled_calls(stack) <= before + 1
+        face.page.wait_for_timeout(COMES_BACK_MILLISECONDS)
+        assert paced.denoise_calls() <= 1
         assert sum("/generate/events" in request.url for request in face.requests) == 1
 
 
@@ -107,9 +102,10 @@ def test_notebooks_may_frame_it_and_others_not(
             expect(frame.locator("#caption")).to_be_enabled()
             frame.locator("#caption").press_sequentially("red heart")
             frame.locator("#caption").press("Enter")
-            expect(frame.locator("#pictures img")).to_have_count(1, timeout=30_000)
+            expect(frame.locator("#pictures img")).to_have_count(1)
         else:
-            face.page.wait_for_timeout(1000)
+            with face.page.expect_event("console", lambda message: "frame-ancestors" in message.text):
+                face.page.reload()
             expect(frame.locator("#caption")).to_have_count(0)
         # Nothing else is complained of.
         expected = "Blocked autofocusing" if is_shown else "frame-ancestors"

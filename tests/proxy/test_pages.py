@@ -104,6 +104,24 @@ async def test_pages_may_load_only_what_is_here(client: httpx.AsyncClient, path:
     assert (await client.get(path, headers={"If-None-Match": response.headers["etag"]})).status_code in (200, 304)
 
 
+@pytest.mark.parametrize("docs", [True, False])
+async def test_each_page_has_one_address(connect: Connect, docs: bool) -> None:
+    """Beside it, there is no other; the documentation has none where it is switched off."""
+    async with connect(docs=docs) as client:
+        statuses = {
+            path: (await client.get(path)).status_code
+            for path in ("/", "/docs", "/openapi.json", "/static/index.html", "/static/docs.html")
+        }
+    shown = 200 if docs else 404
+    assert statuses == {
+        "/": 200,
+        "/docs": shown,
+        "/openapi.json": shown,
+        "/static/index.html": 404,
+        "/static/docs.html": 404,
+    }
+
+
 @pytest.mark.parametrize("path", ["/static/none.js", "/static/../app.py", "/static/%2e%2e/app.py", "/static/"])
 async def test_what_is_no_file_of_the_page_is_an_error_like_others(client: httpx.AsyncClient, path: str) -> None:
     response = await client.get(path)
