@@ -1,6 +1,7 @@
 // The documentation, made of what the server says of itself in openapi.json; GET requests can be tried.
 
-import { address, get, key } from "./api.js";
+import { KEY_REFUSED, address, get, key } from "./api.js";
+import { announce } from "./banner.js";
 import { byId, make } from "./elements.js";
 import { askForKey } from "./lock.js";
 
@@ -11,8 +12,8 @@ async function description() {
     try {
       return await get("openapi.json");
     } catch (problem) {
-      if (problem.type !== "invalid_api_key") {
-        Object.assign(byId("banner"), { textContent: problem.message, hidden: false });
+      if (problem.type !== KEY_REFUSED) {
+        announce(problem.message);
         throw problem;
       }
       await askForKey(problem.message);

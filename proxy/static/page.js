@@ -1,10 +1,12 @@
 // The page: one drawing at a time, from the form to the pictures.
 
-import { ApiError, KEY_REFUSED, OFFLINE, draw, get, key } from "./api.js";
+import { ApiError, KEY_REFUSED, OFFLINE, draw, get } from "./api.js";
+import { announce } from "./banner.js";
 import { byId } from "./elements.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
+import { askForKey } from "./lock.js";
 
 const PREVIEW_STEPS = 5;
 const RETRY_MILLISECONDS = 2000;
@@ -32,27 +34,6 @@ async function connect() {
     announce(`${cause} Trying again …`);
     await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
   }
-}
-
-/** Until somebody has given a key; whether it is right is the server's to say. */
-function askForKey(reason) {
-  announce(`Sorry, ${reason}.`);
-  byId("key-form").hidden = false;
-  byId("key").focus();
-  return new Promise((resolve) => {
-    byId("key-form").addEventListener("submit", (event) => {
-      event.preventDefault();
-      key.give(byId("key").value.trim());
-      byId("key").value = "";
-      byId("key-form").hidden = true;
-      resolve();
-    }, { once: true });
-  });
-}
-
-function announce(text) {
-  byId("banner").textContent = text;
-  byId("banner").hidden = !text;
 }
 
 /** For those who do not see the page change. */

@@ -89,7 +89,7 @@ def test_a_wrong_key_opens_nothing(shut: Guarded, sent: str) -> None:
     assert "alice" not in answer.text
 
 
-@pytest.mark.parametrize("path", ["/", "/docs", "/static/page.js", "/static/docs.html", "/healthz", "/readyz"])
+@pytest.mark.parametrize("path", ["/", "/docs", "/static/page.js", "/static/docs.js", "/healthz", "/readyz"])
 def test_the_pages_and_health_are_open(shut: Guarded, path: str) -> None:
     assert httpx.get(shut.url + path).status_code == 200
 
