@@ -32,11 +32,11 @@ class PacedModelServer(FakeModelServer):
         """Let so many calls through, now or later."""
         self._passes.release(calls)
 
-    def _predict(self, model: str, body: dict[str, Any]) -> tuple[int, bytes]:
+    def _predict(self, model: str, version: str, body: dict[str, Any]) -> tuple[int, bytes]:
         if body["signature_name"].startswith("denoise"):
             self.denoise_calls += 1
             assert self._passes.acquire(timeout=PATIENCE_SECONDS)
-        return super()._predict(model, body)
+        return super()._predict(model, version, body)
 
 
 @dataclass(frozen=True)
