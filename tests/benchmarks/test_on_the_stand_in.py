@@ -7,8 +7,11 @@ from typing import Any
 
 import pytest
 
-from benchmarks import overhead, servers, stand_in, watching, wire
+from benchmarks import overhead, overload, servers, stand_in, watching, wire
 from local.stack import StackError, running_stack
+
+
+TWO_CORES = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="what is measured has a core of its own")
 
 
 @pytest.fixture(scope="module")
@@ -44,7 +47,7 @@ def test_wire_runs(tmp_path: Path) -> None:
     assert rows["raw, 5 a call"] < rows["JSON, columns"]
 
 
-@pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="two servers of one core each")
+@TWO_CORES
 def test_servers_runs(models: Path, tmp_path: Path) -> None:
     """Both sides draw, each model server on one core only."""
     few = ["--users", "2", "--pictures", "4", "--rounds", "1", "--steps", "2"]
@@ -52,6 +55,18 @@ def test_servers_runs(models: Path, tmp_path: Path) -> None:
     rows = _rows(tmp_path / "servers.json")
     assert list(rows) == ["throughput of two servers ÷ of one", "pictures a second, one", "pictures a second, two"]
     assert all(row["median"] > 0 for row in rows.values())
+
+
+@TWO_CORES
+def test_overload_runs(models: Path, tmp_path: Path) -> None:
+    """Of more requests than can be drawn each is drawn or refused, and what the proxy says of itself is read."""
+    few = ["--times", "4", "--seconds", "3", "--pictures", "100", "--steps", "25"]
+    overload.main(["--models", str(models), "--family", stand_in.FAMILY, *few, "--results", str(tmp_path)])
+    rows = {what: row["median"] for what, row in _rows(tmp_path / "overload.json").items()}
+    assert rows["neither drawn nor refused"] == 0
+    assert rows["a refusal: median"] > 0
+    assert rows["the event loop was late, at most"] > 0
+    assert rows["proxy: most memory ÷ idle"] >= 1
 
 
 def test_watching_runs(models: Path, tmp_path: Path) -> None:
