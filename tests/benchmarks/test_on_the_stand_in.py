@@ -10,7 +10,6 @@ import pytest
 from benchmarks import overhead, overload, servers, stand_in, watching, wire
 from local.stack import StackError, running_stack
 
-
 TWO_CORES = pytest.mark.skipif(len(os.sched_getaffinity(0)) < 2, reason="what is measured has a core of its own")
 
 
