@@ -24,6 +24,7 @@ from typing import Any
 
 MISTAKE = "the proxy made a mistake; its log says more"
 _RETRY_AFTER_SECONDS = 2
+_MOST_TOLD = 10
 
 
 class EaselError(Exception):
@@ -47,10 +48,14 @@ class EaselError(Exception):
 
 
 class InvalidParametersError(EaselError):
-    """A parameter is unknown, missing or out of bounds."""
+    """A parameter is unknown, missing or out of bounds.
+
+    more: how many problems there are beside those in `details`, which are ten at most.
+    """
 
     status = 422
     kind = "invalid_parameters"
+    more: int = 0
 
     @classmethod
     def one(cls, parameter: str, received: object, allowed: str) -> "InvalidParametersError":
@@ -58,13 +63,17 @@ class InvalidParametersError(EaselError):
         return cls.several([{"parameter": parameter, "received": received, "allowed": allowed}])
 
     @classmethod
-    def several(cls, problems: Sequence[Mapping[str, Any]]) -> "InvalidParametersError":
-        """The error of several parameters, each with `parameter`, `received` and `allowed`."""
+    def several(cls, problems: Sequence[Mapping[str, Any]], more: int = 0) -> "InvalidParametersError":
+        """The error of several parameters, each with `parameter`, `received` and `allowed`; more: that are not here."""
+        told = problems[:_MOST_TOLD]
+        more += len(problems) - len(told)
         parts = []
-        for problem in problems:
+        for problem in told:
             received = "nothing" if problem["received"] is None else repr(problem["received"])
             parts.append(f"{problem['parameter']}: received {received}, allowed is {problem['allowed']}")
-        return cls("; ".join(parts), problems)
+        error = cls("; ".join([*parts, f"and {more} more"] if more else parts), told)
+        error.more = more
+        return error
 
 
 class DeadlineExceededError(EaselError):

@@ -193,6 +193,7 @@ class Jobs:
         self._left_seconds, self._kept_seconds, self._kept_bytes = left_seconds, kept_seconds, kept_bytes
         self._jobs: dict[str, Job] = {}
         self._ended: deque[Job] = deque()
+        self._ended_bytes = 0
         self._tasks: set[asyncio.Task[None]] = set()
 
     def find(self, job_id: str) -> Job | None:
@@ -229,18 +230,22 @@ class Jobs:
             _log.exception("A job failed.")
             job.enter(Failed(EaselError(MISTAKE)))
         finally:
-            if job.id in self._jobs:
+            if job.number <= 1 and isinstance(job.state, Failed):
+                self._jobs.pop(job.id, None)  # refused at once: nobody was told its id
+            elif job.id in self._jobs:
                 self._keep(job)
 
     def _keep(self, ended: Job) -> None:
         self._ended.append(ended)
+        self._ended_bytes += ended.picture_bytes
         asyncio.get_running_loop().call_later(self._kept_seconds, self._forget, ended)
-        while sum(job.picture_bytes for job in self._ended) > self._kept_bytes:
+        while self._ended_bytes > self._kept_bytes:
             self._forget(self._ended[0])
 
     def _forget(self, ended: Job) -> None:
         if self._jobs.pop(ended.id, None):
             self._ended.remove(ended)
+            self._ended_bytes -= ended.picture_bytes
 
     async def close(self) -> None:
         """End all work at once."""

@@ -39,8 +39,8 @@ class Keyring:
     def __init__(self, path: Path, *, check_seconds: float = 1.0, hasher: PasswordHasher = HASHER) -> None:
         """check_seconds: how often, at most, to look whether the file has changed. Raises ValueError, OSError."""
         self._path, self._check_seconds, self._hasher = path, check_seconds, hasher
-        self._keys = keys.read(path)
         self._seen, self._checked = self._stamp(), time.monotonic()
+        self._keys = keys.read(path)  # after its stamp, or a change in between would never be seen
         self._secret = secrets.token_bytes(32)
         self._right: dict[str, bytes] = {}  # by the hash in the file
         self._wrong: dict[bytes, None] = {}  # the oldest first

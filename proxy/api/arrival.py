@@ -28,7 +28,7 @@ class PatientProtocol(H11Protocol):
     """uvicorn's HTTP/1.1, which by itself waits for ever.
 
     A request has `read_seconds` to arrive, and a second more for each 10 kB of it; whoever takes longer gets a 408. A
-    client that takes nothing of its answer for `read_seconds` is cut off.
+    client that takes less than 10 kB a second of its answer, over `read_seconds`, is cut off.
     """
 
     def __init__(self, *args: Any, read_seconds: float, **kwargs: Any) -> None:
@@ -41,6 +41,8 @@ class PatientProtocol(H11Protocol):
     def connection_made(self, transport: asyncio.Transport) -> None:  # type: ignore[override]
         """Expect a request."""
         super().connection_made(transport)
+        # So that it is known of every byte that waits; those of a complete answer would wait for ever.
+        transport.set_write_buffer_limits(high=0)
         self._expect()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -159,7 +161,7 @@ class PatientProtocol(H11Protocol):
         return self.transport.get_write_buffer_size() + _queued_bytes(self.transport.get_extra_info("socket").fileno())
 
     def _check_departure(self, left_before: int) -> None:
-        if self._unread_bytes < left_before:
+        if left_before - self._unread_bytes >= self._read_seconds * _BYTES_PER_SECOND:
             self._watch_departure()
         else:
             self.transport.abort()

@@ -85,7 +85,7 @@ class Dialect:
                 problems[name]["received"] = f"{problems[name]['received']}x{detail['received']}"
             else:
                 problems[name] = {**detail, "parameter": name}
-        return InvalidParametersError.several(list(problems.values()))
+        return InvalidParametersError.several(list(problems.values()), error.more)
 
 
 def easel(status: int, error: EaselError) -> tuple[int, dict[str, Any]]:

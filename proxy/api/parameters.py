@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 from starlette.requests import Request
 
 from proxy.api.answers import ParameterEntry
@@ -21,6 +21,7 @@ LONGEST_CAPTION = 2_500
 MOST_CAPTION_BYTES = 7_500
 MOST_PICTURES = 16
 MOST_STEPS = 150
+_MOST_NAMES = 100
 _LARGEST_SIZE = 2**31 - 1
 _LONGEST_SECONDS = 86_400
 
@@ -53,10 +54,22 @@ Text = Annotated[str, Field(max_length=LONGEST_CAPTION), AfterValidator(_not_too
 _LONGEST = f"at most {LONGEST_CAPTION} characters and {MOST_CAPTION_BYTES} bytes of UTF-8"
 
 
-class Parameters(BaseModel):
-    """What to draw. Each description is what error messages call allowed."""
+class Strict(BaseModel):
+    """Parameters of which none may be unknown."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _few(cls, data: Any) -> Any:
+        """A body of 1 MB has room for a hundred thousand names, and pydantic has an error for each it does not know."""
+        if isinstance(data, dict) and len(data) > _MOST_NAMES:
+            raise InvalidParametersError.one("number of parameters", len(data), f"at most {_MOST_NAMES}")
+        return data
+
+
+class Parameters(Strict):
+    """What to draw. Each description is what error messages call allowed."""
 
     caption: Annotated[Text, AfterValidator(_not_empty)] = Field(
         description=f"text that is not empty, {_LONGEST}", examples=["red heart"]

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 from fastapi import APIRouter, Depends, Query, Request, Response
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, Field
 
 from proxy.api.answers import Error
 from proxy.api.description import ANYWHERE, DRAWING, responses
 from proxy.api.dialects import Dialect, easel, order, sides
-from proxy.api.parameters import MOST_PICTURES, Real, Text, Whole, allowed, once
+from proxy.api.parameters import MOST_PICTURES, Real, Strict, Text, Whole, allowed, once
 from proxy.api.present import Present
 from proxy.api.routes import Served
 from proxy.errors import InvalidParametersError
@@ -23,10 +23,8 @@ _STATM = Path("/proc/self/statm")
 _RESIDENT_PAGES = 1
 
 
-class ImageQuery(BaseModel):
+class ImageQuery(Strict):
     """What to draw."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
 
     prompt: Text = Field(description=allowed("caption"), examples=["red heart"])
     size: str = Field(

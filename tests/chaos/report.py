@@ -10,6 +10,8 @@ from tests.chaos.faults import KILL
 from tests.chaos.users import NOT_ACCEPTED, Outcome, User
 
 _BAD = (Outcome.WRONG, Outcome.OTHER)
+# What the proxy's log says of pictures that it had begun.
+_AGAIN, _ANEW = "; asked again", "the picture begins again"
 LEAST_KILLS, LONG_SECONDS = 20, 300
 # In a short run, one restart of the proxy counts for much.
 MOST_AWAY, MOST_AWAY_SHORT = 0.1, 0.5
@@ -45,6 +47,9 @@ class Report:
         """What was not as it should be, a sentence each."""
         told = [complaint for user in self.users for complaint in user.complaints]
         begun = {id_ for user in self.users for id_ in user.refused if id_ in self.log}
+        under_way = [line for line in self.log.splitlines() if _AGAIN in line or _ANEW in line]
+        away = {id_ for user in self.users for id_ in user.away}
+        lost = {id_ for id_ in away if any(line.endswith(f"[{id_}]") for line in under_way)}
         kills = self.faults.get(KILL, 0)
         is_long = self.asked_seconds >= LONG_SECONDS
         most_away = MOST_AWAY if is_long else MOST_AWAY_SHORT
@@ -54,6 +59,7 @@ class Report:
             "there is no right picture": not self.outcomes[Outcome.RIGHT],
             "somebody did not get what was asked for": any(self.outcomes[bad] for bad in _BAD),
             f"requests that found no proxy are in its log: {begun}": begun,
+            f"requests that were begun got a 503: {lost}": lost,
             f"{kills} servers were killed, and not {LEAST_KILLS}": is_long and kills < LEAST_KILLS,
             f"more than {most_away:.0%} of the requests were not accepted": self.away > most_away,
         }
@@ -78,8 +84,8 @@ class Report:
             **{f"| {outcome}": f"{self.outcomes[outcome]} |" for outcome in Outcome},
             "| share that was not accepted": f"{self.away:.1%} |",
             "| calls that failed on a server": f"{self.log.count('WARNING proxy.servers')} |",
-            "| pictures begun again by new versions": f"{self.log.count('the picture begins again')} |",
-            "| calls made again after a pause": f"{self.log.count('; asked again')} |",
+            "| pictures begun again by new versions": f"{self.log.count(_ANEW)} |",
+            "| calls made again after a pause": f"{self.log.count(_AGAIN)} |",
             "| seconds of a picture, median and longest": f"{median}, {longest} |",
             "| exit statuses of the proxy": f"{', '.join(map(str, self.statuses)) or '-'} |",
         }

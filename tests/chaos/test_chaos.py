@@ -71,6 +71,15 @@ def test_few_may_be_refused_and_none_that_the_proxy_knows(user: User) -> None:
     assert not report(user, log="[user-0-7.]").is_good
 
 
+@pytest.mark.parametrize("said", ["; asked again in 0.10 s, for the 1. time", "; the picture begins again, by a 2"])
+def test_a_503_in_the_middle_of_a_picture_is_no_refusal(user: User, said: str) -> None:
+    """Though it is of the same kind as one at arrival: the log knows that it was begun."""
+    user.away.append("user-0-7.")
+    log = f"WARNING proxy: model a: it is not there{said} [user-0-%s.]\nINFO proxy: GET /generate 503 [user-0-7.]"
+    assert report(user, log=log % 77).is_good
+    assert not report(user, log=log % 7).is_good
+
+
 def test_only_a_proxy_that_is_away_refuses(tmp_path: Path) -> None:
     proxy = Proxy([], tmp_path / "log", {})
     assert not proxy.was_away(50)

@@ -73,13 +73,14 @@ def kind_of(models: str) -> int:
 
 
 class User:
-    """One who draws. refused: the ids of the requests that found no proxy."""
+    """One who draws. refused, away: the ids of the requests that found no proxy, or a 503."""
 
     def __init__(self, proxy: Proxy, number: int, seed: int, right: Right) -> None:
         self._proxy, self._right = proxy, right
         self._random = random.Random(f"{seed} user {number}")
         self._ids = (f"user-{number}-{request}." for request in itertools.count())
         self.refused: list[str] = []
+        self.away: list[str] = []
         self.outcomes: Counter[Outcome] = Counter()
         self.seconds: list[float] = []
         self.complaints: list[str] = []
@@ -119,6 +120,7 @@ class User:
         if status == 504:
             return self._complain(Outcome.WRONG, way, asked, f"504 after {seconds:.2f} of {limit:g} s")
         if status == 503 and not accepted:
+            self.away.append(request_id)
             return Outcome.AWAY
         return self._complain(Outcome.OTHER, way, asked, f"{status} {answer[0][:200]!r}")
 

@@ -164,7 +164,7 @@ def _connections(process: psutil.Process) -> int:
 
 
 def test_who_reads_slowly_gets_all_of_it() -> None:
-    """A client that takes something now and then is not cut off."""
+    """A client that takes enough now and then is not cut off."""
     with (
         running(noisy()) as server,
         running_proxy(server.url, read_seconds=0.5) as (url, _, _log),

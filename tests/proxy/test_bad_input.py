@@ -6,6 +6,8 @@ from typing import Any
 import httpx
 import pytest
 
+from proxy.api.parameters import Parameters
+from proxy.errors import InvalidParametersError
 from tests.proxy.conftest import Connect
 from tests.proxy.fake_model_server import FakeModelServer, models
 
@@ -99,6 +101,41 @@ async def test_a_wrong_json_parameter_is_explained(
     detail = check(response, fake, parameter, allowed)
     assert str(detail["received"])[:200] == str(value)[:200]
     assert len(str(detail["received"])) <= 201
+
+
+MANY = [f"{number:05x}" for number in range(10_000)]
+
+
+@pytest.mark.parametrize("path", ["/generate", "/generate/events", "/image"])
+async def test_a_query_of_thousands_of_names_is_answered_briefly(client: httpx.AsyncClient, path: str) -> None:
+    """With one problem: their number."""
+    response = await client.get(f"{path}?caption=a&{'&'.join(MANY)}")
+    assert response.status_code == 422
+    (detail,) = response.json()["error"]["details"]
+    assert detail == {"parameter": "number of parameters", "received": 10_001, "allowed": "at most 100"}
+
+
+async def test_a_body_of_a_hundred_thousand_names_is_answered_briefly(client: httpx.AsyncClient) -> None:
+    names = dict.fromkeys((f"{number:05x}" for number in range(100_000)), 0)
+    response = await client.post("/generate", json={"caption": "red heart", **names})
+    assert response.status_code == 422
+    assert [detail["received"] for detail in response.json()["error"]["details"]] == [100_001]
+
+
+async def test_ten_problems_are_told_and_the_others_counted(client: httpx.AsyncClient) -> None:
+    """In details and message, in the query and in JSON."""
+    wrong = {"caption": "red heart", **dict.fromkeys(MANY[:99], "0")}
+    for response in (await client.get("/generate", params=wrong), await client.post("/generate", json=wrong)):
+        error = response.json()["error"]
+        assert [detail["parameter"] for detail in error["details"]] == MANY[:10]
+        assert error["message"].count("received") == 10
+        assert error["message"].endswith("; and 89 more")
+        assert len(response.content) < 10_000
+
+
+def test_not_even_pydantic_makes_an_error_of_each_of_many_names() -> None:
+    with pytest.raises(InvalidParametersError):
+        Parameters.model_validate({"caption": "red heart", **dict.fromkeys(MANY)})
 
 
 async def test_what_came_is_shown_as_it_came(client: httpx.AsyncClient) -> None:

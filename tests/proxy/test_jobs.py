@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from proxy.app import create_app
-from proxy.errors import EaselError
+from proxy.errors import EaselError, InvalidParametersError
 from proxy.jobs import Failed, Finished, Job, Jobs, Progressed
 from proxy.pictures import Format
 from proxy.service import Order, Result, Service
@@ -64,6 +64,37 @@ async def test_pictures_are_kept_no_longer_than_there_is_memory(fake: FakeModelS
             assert isinstance([state async for _, state in ended[-1].states()][-1], Finished)
             await asyncio.sleep(0)
         assert [jobs.find(job.id) for job in ended] == [None, *ended[1:]]
+
+
+async def test_a_job_that_is_refused_at_once_is_not_kept(fake: FakeModelServer) -> None:
+    """Nobody was told its id; one that fails later can be asked for."""
+    app = create_app(Settings(), fake.transport())
+    async with app.router.lifespan_context(app):
+        jobs: Jobs = app.state.jobs
+        refused = jobs.start(replace(ORDER, family="unknown"), "a")
+        with pytest.raises(InvalidParametersError):
+            await refused.begun()
+        await asyncio.sleep(0)
+        assert jobs.find(refused.id) is None
+        cancelled = jobs.start(ORDER, "a")
+        await cancelled.begun()
+        cancelled.cancel()
+        assert isinstance([state async for _, state in cancelled.states()][-1], Failed)
+        await asyncio.sleep(0)
+        assert jobs.find(cancelled.id) is cancelled
+
+
+async def test_the_memory_of_one_that_was_forgotten_is_free(fake: FakeModelServer) -> None:
+    """What was kept before does not count for what is kept later."""
+    app = create_app(Settings(), fake.transport())
+    async with app.router.lifespan_context(app):
+        jobs = Jobs(app.state.service, kept_seconds=0.2, kept_bytes=PIXELS * PIXELS * 3)
+        for _ in range(2):
+            job = jobs.start(ORDER, "a")
+            assert isinstance([state async for _, state in job.states()][-1], Finished)
+            await asyncio.sleep(0)
+            assert jobs.find(job.id) is job
+            await asyncio.sleep(0.3)
 
 
 async def test_every_step_is_told_once(fake: FakeModelServer) -> None:

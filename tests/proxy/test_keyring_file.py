@@ -56,6 +56,20 @@ async def test_the_file_is_followed(file: Path, alice: str) -> None:
     assert (await keyring.owner(alice, "a")).name == "alice"
 
 
+async def test_a_change_while_the_file_is_read_for_the_first_time_is_seen(file: Path, alice: str) -> None:
+    class Changing(type(file)):  # type: ignore[misc]
+        def read_text(self, *args: str) -> str:
+            """As it is, just before somebody adds a key to it."""
+            said = file.read_text(*args)
+            added.append(keys.add(file, Key(f"bob{len(added)}", "")))
+            return said
+
+    added: list[str] = []
+    keyring = Keyring(Changing(file), check_seconds=0)
+    assert (await keyring.owner(alice, "a")).name == "alice"
+    assert (await keyring.owner(added[0], "a")).name == "bob0"
+
+
 async def test_keys_whose_entries_did_not_change_stay_known(file: Path, alice: str) -> None:
     """They take no hash again, and come in from an address that may not try new ones; new limits hold at once."""
     hasher = WatchedHasher()
