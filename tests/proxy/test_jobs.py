@@ -132,7 +132,7 @@ async def test_a_job_that_nobody_ever_watches_ends(fake: FakeModelServer) -> Non
     app = create_app(Settings(), fake.transport())
     async with app.router.lifespan_context(app):
         job = Jobs(app.state.service, left_seconds=0).start(ORDER, "a")
-        while not job.is_over:
+        while not job.is_over:  # noqa: ASYNC110 - nobody watches
             await asyncio.sleep(0.05)
         assert isinstance(job.state, Failed)
     assert not [path for _, path, _ in fake.calls if path.endswith(":predict")]
@@ -162,7 +162,7 @@ async def test_previews_of_a_limited_number_are_kept_for_who_is_slow(fake: FakeM
     app = create_app(Settings(), fake.transport())
     async with app.router.lifespan_context(app):
         job = Jobs(app.state.service).start(replace(ORDER, steps=9), "a", preview_steps=2, most_previews=3)
-        while not job.is_over:
+        while not job.is_over:  # noqa: ASYNC110 - who watched would not be slow
             await asyncio.sleep(0.05)
     assert len({preview.tobytes() for preview in job.previews}) == 3
     assert {preview.shape for preview in job.previews} == {(PIXELS, PIXELS, 3)}
