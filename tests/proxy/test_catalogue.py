@@ -9,14 +9,14 @@ import pytest
 from proxy.catalogue import Catalogue
 from proxy.errors import BadModelAnswerError, FamilyMisfitError, ModelUnavailableError, NotReadyError
 from proxy.model_server import ModelServer
-from proxy.servers import Servers
 from tests.proxy.fake_model_server import FakeModelServer
 from tests.proxy.fake_networks import PIXELS, models, tensor
+from tests.proxy.fleet import servers_of
 
 
 def catalogue(fake: FakeModelServer, fresh_seconds: float = 0, names: tuple[str, ...] = ("emoji",)) -> Catalogue:
     client = httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")
-    return Catalogue(ModelServer(Servers([client])), names, 77, fresh_seconds=fresh_seconds)
+    return Catalogue(ModelServer(servers_of([client])), names, 77, fresh_seconds=fresh_seconds)
 
 
 def statuses(fake: FakeModelServer) -> int:
@@ -76,7 +76,7 @@ async def test_versions_of_all_models_are_asked_for_at_once(fake: FakeModelServe
         await asyncio.wait_for(waiting.wait(), 10)
 
     client = httpx.AsyncClient(transport=fake.transport(wait), base_url="http://tf")
-    assert (await Catalogue(ModelServer(Servers([client])), ["emoji"], 77).family("emoji")).name == "emoji"
+    assert (await Catalogue(ModelServer(servers_of([client])), ["emoji"], 77).family("emoji")).name == "emoji"
 
 
 async def test_a_known_family_whose_model_is_gone_is_unavailable_and_learned_again(fake: FakeModelServer) -> None:
