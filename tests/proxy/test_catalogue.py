@@ -155,6 +155,30 @@ async def test_models_describe_themselves_if_they_can(fake: FakeModelServer) -> 
     assert descriptions["emoji_decoder"] == {}
 
 
+async def test_models_are_not_asked_to_describe_themselves_by_everybody(fake: FakeModelServer) -> None:
+    """A family that was learned anew is."""
+    known = catalogue(fake)
+    family = await known.family("emoji")
+    for _ in range(2):
+        assert len(await known.descriptions(family)) == 3
+        await asyncio.gather(*(known.descriptions(family) for _ in range(5)))
+    assert sum(path.endswith(":predict") for _, path, _ in fake.calls) == 3
+    known.forget(family)
+    await known.descriptions(await known.family("emoji"))
+    assert sum(path.endswith(":predict") for _, path, _ in fake.calls) == 6
+
+
+async def test_a_family_stays_the_same_while_servers_differ_in_their_versions(fake: FakeModelServer) -> None:
+    """One says which versions there are, another what they are like; contexts are kept by family."""
+    other = FakeModelServer()
+    other.versions["emoji_decoder"] = "2"
+    fake.override = lambda method, path: None if path.endswith("/metadata") else other.answer(method, path, b"")
+    known = catalogue(fake)
+    family = await known.family("emoji")
+    assert family.versions["emoji_decoder"] == "1"
+    assert await known.family("emoji") is family
+
+
 @pytest.mark.parametrize("body", [b'{"outputs": []}', b'{"outputs": ["not json"]}', b'{"outputs": ["[1]"]}', b"?"])
 async def test_a_strange_description_is_none(fake: FakeModelServer, body: bytes) -> None:
     known = catalogue(fake)
