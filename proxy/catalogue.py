@@ -16,6 +16,8 @@ from proxy.servers import PROBE_SECONDS
 
 T = TypeVar("T")
 
+_DESCRIBED_SECONDS = 60.0
+
 
 class Catalogue:
     """The families of one model server, learned when first asked for and kept while their models' versions stay."""
@@ -31,6 +33,7 @@ class Catalogue:
         self._flights: Flights[str, Family] = Flights()
         # Strangers may ask for it, and as often as they like.
         self._checks: Flights[tuple[str, ...], list[Family]] = Flights(kept_seconds=1.0)
+        self._descriptions: Flights[Family, dict[str, dict[str, object]]] = Flights(_DESCRIBED_SECONDS)
 
     async def family(self, name: str) -> Family:
         """The family as it is now, give or take `fresh_seconds`. Raises ModelServerError, FamilyMisfitError."""
@@ -78,7 +81,13 @@ class Catalogue:
         return families
 
     async def descriptions(self, family: Family) -> dict[str, dict[str, object]]:
-        """What each model says about itself (parameters, weights, precision); nothing for one that does not."""
+        """What each model says about itself (parameters, weights, precision); nothing for one that does not.
+
+        It is asked now and then only: this is a call of a network, for which nobody had to stand in line.
+        """
+        return await self._descriptions.join(family, lambda: self._describe(family))
+
+    async def _describe(self, family: Family) -> dict[str, dict[str, object]]:
         answers = await asyncio.gather(*(self._description(*model) for model in family.versions.items()))
         return dict(zip(family.versions, answers, strict=True))
 
@@ -116,7 +125,10 @@ class Catalogue:
     async def _family_of(self, name: str, versions: dict[str, str]) -> Family:
         """The family whose models have these versions, learned if it is not the known one."""
         if name not in self._known or self._known[name].versions != versions:
-            self._known[name] = await self._learn(name)
+            learned = await self._learn(name)
+            # While servers differ, one may have said the versions and another the metadata.
+            if name not in self._known or self._known[name].versions != learned.versions:
+                self._known[name] = learned
         self._checked[name] = time.monotonic()
         return self._known[name]
 

@@ -12,6 +12,8 @@ from proxy.calls import watched
 logger = logging.getLogger(__name__)
 
 PROBE_SECONDS = 2.0
+# For what costs a server that is well nothing: a status, metadata.
+LOOK_SECONDS = 5.0
 # A gateway's, or a server's own: "not now".
 _FAILURES = {502, 503, 504}
 
@@ -19,9 +21,10 @@ _FAILURES = {502, 503, 504}
 class Server:
     """One model server: how to reach it, what it has to do, and whether it is set aside."""
 
-    def __init__(self, client: httpx.AsyncClient, call_seconds: float | None, probe_path: str) -> None:
+    def __init__(self, client: httpx.AsyncClient, call_seconds: float, probe_path: str) -> None:
         """client: its base URL is the server's. call_seconds: for a call, from the connection to the last byte."""
-        self._client, self._call_seconds, self._probe_path = client, call_seconds, probe_path
+        self._client, self._probe_path = client, probe_path
+        self._limits = {"GET": min(LOOK_SECONDS, call_seconds), "POST": call_seconds}
         self.name = client.base_url.netloc.decode()
         self._urls: dict[str, httpx.URL] = {}
         self.breaker = Breaker(self._probe)
@@ -34,7 +37,7 @@ class Server:
         self.broke_off = False
         try:
             with watched(self.name, path) as call:
-                async with asyncio.timeout(self._call_seconds):
+                async with asyncio.timeout(self._limits[method]):
                     response = await self._client.request(
                         method, self._url(path), content=content, headers=call.headers
                     )
@@ -75,10 +78,11 @@ class Server:
 class Servers:
     """Knows which server is likely to answer first. Those that are set aside come last."""
 
-    def __init__(
-        self, clients: Sequence[httpx.AsyncClient], *, call_seconds: float | None = None, probe_path: str = "/v1/models"
-    ) -> None:
-        """clients: one for each server, with the server's address as its base URL. probe_path: see Breaker."""
+    def __init__(self, clients: Sequence[httpx.AsyncClient], *, call_seconds: float, probe_path: str) -> None:
+        """clients: one for each server, with the server's address as its base URL.
+
+        call_seconds: see Server. probe_path: what a server that is set aside is asked for.
+        """
         self._servers = [Server(client, call_seconds, probe_path) for client in clients]
         self._turn = 0
 

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 
 import httpx
 
@@ -12,6 +12,11 @@ from proxy.servers import Servers
 
 DEADLINE_SECONDS = 60
 PROBE = "/probe"
+
+
+def servers_of(clients: Sequence[httpx.AsyncClient], call_seconds: float = DEADLINE_SECONDS) -> Servers:
+    """Those that the clients reach."""
+    return Servers(clients, call_seconds=call_seconds, probe_path=PROBE)
 
 
 class Fleet:
@@ -25,7 +30,7 @@ class Fleet:
         self.gates: dict[str, asyncio.Event] = {}
         transport = httpx.MockTransport(self._handle)
         clients = [httpx.AsyncClient(transport=transport, base_url=f"http://{name}") for name in names]
-        self.servers = Servers(clients, probe_path=PROBE)
+        self.servers = servers_of(clients)
         self._model_server = ModelServer(self.servers)
 
     async def _handle(self, request: httpx.Request) -> httpx.Response:

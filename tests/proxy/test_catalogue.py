@@ -9,14 +9,14 @@ import pytest
 from proxy.catalogue import Catalogue
 from proxy.errors import BadModelAnswerError, FamilyMisfitError, ModelUnavailableError, NotReadyError
 from proxy.model_server import ModelServer
-from proxy.servers import Servers
 from tests.proxy.fake_model_server import FakeModelServer
 from tests.proxy.fake_networks import PIXELS, models, tensor
+from tests.proxy.fleet import servers_of
 
 
 def catalogue(fake: FakeModelServer, fresh_seconds: float = 0, names: tuple[str, ...] = ("emoji",)) -> Catalogue:
     client = httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")
-    return Catalogue(ModelServer(Servers([client])), names, 77, fresh_seconds=fresh_seconds)
+    return Catalogue(ModelServer(servers_of([client])), names, 77, fresh_seconds=fresh_seconds)
 
 
 def statuses(fake: FakeModelServer) -> int:
@@ -76,7 +76,7 @@ async def test_versions_of_all_models_are_asked_for_at_once(fake: FakeModelServe
         await asyncio.wait_for(waiting.wait(), 10)
 
     client = httpx.AsyncClient(transport=fake.transport(wait), base_url="http://tf")
-    assert (await Catalogue(ModelServer(Servers([client])), ["emoji"], 77).family("emoji")).name == "emoji"
+    assert (await Catalogue(ModelServer(servers_of([client])), ["emoji"], 77).family("emoji")).name == "emoji"
 
 
 async def test_a_known_family_whose_model_is_gone_is_unavailable_and_learned_again(fake: FakeModelServer) -> None:
@@ -153,6 +153,30 @@ async def test_models_describe_themselves_if_they_can(fake: FakeModelServer) -> 
     descriptions = await known.descriptions(await known.family("emoji"))
     assert descriptions["emoji_text_encoder"]["parameters"] == 1000
     assert descriptions["emoji_decoder"] == {}
+
+
+async def test_models_are_not_asked_to_describe_themselves_by_everybody(fake: FakeModelServer) -> None:
+    """A family that was learned anew is."""
+    known = catalogue(fake)
+    family = await known.family("emoji")
+    for _ in range(2):
+        assert len(await known.descriptions(family)) == 3
+        await asyncio.gather(*(known.descriptions(family) for _ in range(5)))
+    assert sum(path.endswith(":predict") for _, path, _ in fake.calls) == 3
+    known.forget(family)
+    await known.descriptions(await known.family("emoji"))
+    assert sum(path.endswith(":predict") for _, path, _ in fake.calls) == 6
+
+
+async def test_a_family_stays_the_same_while_servers_differ_in_their_versions(fake: FakeModelServer) -> None:
+    """One says which versions there are, another what they are like; contexts are kept by family."""
+    other = FakeModelServer()
+    other.versions["emoji_decoder"] = "2"
+    fake.override = lambda method, path: None if path.endswith("/metadata") else other.answer(method, path, b"")
+    known = catalogue(fake)
+    family = await known.family("emoji")
+    assert family.versions["emoji_decoder"] == "1"
+    assert await known.family("emoji") is family
 
 
 @pytest.mark.parametrize("body", [b'{"outputs": []}', b'{"outputs": ["not json"]}', b'{"outputs": ["[1]"]}', b"?"])

@@ -174,6 +174,30 @@ async def test_who_shares_a_call_does_not_share_its_deadline(connect: Connect, f
     assert sum(path.endswith("text_encoder:predict") for _, path, _ in fake.calls) == 2, "one of each caption"
 
 
+async def test_no_other_server_is_asked_after_the_deadline_of_all_who_wait() -> None:
+    """Nor for what requests share: the context of a caption."""
+    fake, asked, given_up = FakeModelServer(), list[str](), asyncio.Event()
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.path.endswith(":predict"):
+            asked.append(request.url.host)
+            try:
+                await asyncio.Event().wait()
+            finally:
+                given_up.set()
+        status, body = fake.answer(request.method, request.url.path, request.content)
+        return httpx.Response(status, content=body)
+
+    app = create_app(Settings(model_server_urls="http://a,http://b"), httpx.MockTransport(handle))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as client:
+        same = {**ASKED, "negative_caption": ASKED["caption"], "deadline_seconds": 1}
+        answers = await asyncio.gather(*(client.get("/generate", params=same) for _ in range(2)))
+        assert [answer.status_code for answer in answers] == [504, 504]
+        await asyncio.wait_for(given_up.wait(), 10)
+        assert len(asked) == 1
+
+
 def test_who_watches_is_told(url: str, served: FakeModelServer) -> None:
     slow(served, 0.3)
     last = watch(url, steps=50, steps_per_call=1, deadline_seconds=1)[-1]

@@ -9,14 +9,19 @@ from proxy.flights import Flights
 
 
 class Call:
-    """Counts how often it is made; ends when it is let."""
+    """Counts how often it is made; ends when it is let, or cancelled."""
 
     def __init__(self, error: Exception | None = None) -> None:
         self.made, self.error, self.let = 0, error, asyncio.Event()
+        self.is_cancelled = False
 
     async def __call__(self) -> int:
         self.made += 1
-        await self.let.wait()
+        try:
+            await self.let.wait()
+        except asyncio.CancelledError:
+            self.is_cancelled = True
+            raise
         if self.error:
             raise self.error
         return self.made
@@ -80,14 +85,61 @@ async def test_who_leaves_stops_nobody_else() -> None:
     assert await second == 1
 
 
-async def test_a_failure_that_nobody_waits_for_is_silent() -> None:
-    flights, call, complaints = Flights[str, int](), Call(ValueError("broken")), []
-    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
-    only = asyncio.create_task(flights.join("a", call))
+async def test_when_the_last_one_leaves_the_call_is_cancelled() -> None:
+    """And not before; what a call led to is kept without anybody, for as long as it is."""
+    flights, call = Flights[str, int](kept_seconds=60), Call()
+    waiting = [asyncio.create_task(flights.join("a", call)) for _ in range(2)]
+    await started(*waiting)
+    for task in waiting:
+        assert not call.is_cancelled
+        task.cancel()
+        await asyncio.wait([task])
+    await started()
+    assert call.is_cancelled
+    call.let.set()
+    for _ in range(2):
+        assert await asyncio.wait_for(flights.join("a", call), 5) == 2
+
+
+async def test_who_comes_before_a_cancelled_call_has_ended_begins_another() -> None:
+    """And keeps it when the first one ends."""
+    flights, ending = Flights[str, int](), asyncio.Event()
+
+    async def slow_to_end() -> int:
+        try:
+            return await asyncio.Event().wait()
+        finally:
+            await asyncio.wait_for(ending.wait(), 5)
+
+    only = asyncio.create_task(flights.join("a", slow_to_end))
     await started(only)
     only.cancel()
+    await asyncio.wait([only])
+    call = Call()
+    others = [asyncio.create_task(flights.join("a", call)) for _ in range(2)]
+    await started(*others)
+    ending.set()
+    await started(*others)
+    late = asyncio.create_task(flights.join("a", call))
+    await started(late)
     call.let.set()
-    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()})
+    assert await asyncio.wait_for(asyncio.gather(*others, late), 5) == [1, 1, 1]
+
+
+async def test_a_failure_that_nobody_waits_for_is_silent() -> None:
+    flights, complaints = Flights[str, int](), list[object]()
+    asyncio.get_running_loop().set_exception_handler(lambda _, context: complaints.append(context))
+
+    async def fail() -> int:
+        try:
+            return await asyncio.Event().wait()
+        finally:
+            raise ValueError("broken")
+
+    only = asyncio.create_task(flights.join("a", fail))
+    await started(only)
+    only.cancel()
+    await asyncio.wait(asyncio.all_tasks() - {asyncio.current_task()}, timeout=5)
     await started()
     del only
     gc.collect()

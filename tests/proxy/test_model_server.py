@@ -15,12 +15,12 @@ from proxy.errors import (
 )
 from proxy.families import parse_model
 from proxy.model_server import ModelServer
-from proxy.servers import Servers
 from tests.proxy.fake_model_server import FakeModelServer
+from tests.proxy.fleet import servers_of
 
 
 def server(handler: Callable[[httpx.Request], httpx.Response]) -> ModelServer:
-    return ModelServer(Servers([httpx.AsyncClient(transport=httpx.MockTransport(handler), base_url="http://tf")]))
+    return ModelServer(servers_of([httpx.AsyncClient(transport=httpx.MockTransport(handler), base_url="http://tf")]))
 
 
 @pytest.mark.parametrize("encoding", ["gzip", "deflate"])
@@ -87,7 +87,7 @@ async def test_what_one_server_does_not_have_now_is_looked_for_at_the_others(sta
     clients = [
         httpx.AsyncClient(transport=fake.transport(), base_url="http://tf") for fake in (lacking, loading, whole)
     ]
-    asked = ModelServer(Servers(clients))
+    asked = ModelServer(servers_of(clients))
     for _ in range(3):
         assert await asked.available_versions("emoji_decoder") == ["1"]
         assert (await asked.metadata("emoji_decoder"))[0]["model_spec"]["version"] == "1"
@@ -193,7 +193,7 @@ async def test_what_several_models_have_is_asked_of_one_server() -> None:
     fakes = [FakeModelServer(), FakeModelServer()]
     fakes[1].versions = dict.fromkeys(fakes[1].versions, "2")
     clients = [httpx.AsyncClient(transport=fake.transport(), base_url="http://tf") for fake in fakes]
-    asked = ModelServer(Servers(clients))
+    asked = ModelServer(servers_of(clients))
     for _ in range(4):
         assert len(set(await asked.available_versions(*fakes[0].models))) == 1
         described = await asked.metadata(*fakes[0].models)

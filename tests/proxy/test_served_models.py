@@ -18,10 +18,10 @@ from proxy.generation import Guidance, State
 from proxy.model_server import ModelServer
 from proxy.pace import MOST_STEPS_PER_CALL
 from proxy.served_models import ServedModels
-from proxy.servers import Servers
 from tests.proxy import fake_networks as networks
 from tests.proxy.fake_model_server import FakeModelServer
 from tests.proxy.fake_networks import PIXELS, SIDE, WIDTH
+from tests.proxy.fleet import servers_of
 
 SHAPE = (SIDE, SIDE, 4)
 SIZE = Size(PIXELS, PIXELS, SHAPE, "")
@@ -30,7 +30,7 @@ FAMILY = Family("emoji", 77, WIDTH, (SIZE,), dict.fromkeys(map(partial(model_nam
 
 def served(fake: FakeModelServer) -> ServedModels:
     client = httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")
-    return ServedModels(ModelServer(Servers([client])), FAMILY, SIZE, Contexts(1_000_000))
+    return ServedModels(ModelServer(servers_of([client])), FAMILY, SIZE, Contexts(1_000_000))
 
 
 def state(batch: int = 2) -> State:
@@ -152,7 +152,7 @@ async def test_contexts_of_another_family_are_other_contexts() -> None:
         family = Family("emoji", 77, WIDTH, (SIZE,), {"emoji_text_encoder": "1"})
         client = httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")
         for _ in range(2):
-            await ServedModels(ModelServer(Servers([client])), family, SIZE, contexts).encode(tokens)
+            await ServedModels(ModelServer(servers_of([client])), family, SIZE, contexts).encode(tokens)
     assert len(fake.calls) == 2
 
 

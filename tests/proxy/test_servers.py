@@ -7,11 +7,15 @@ from collections.abc import AsyncIterator
 import httpx
 import pytest
 
+from proxy import servers
+from proxy.app import create_app
 from proxy.breaker import Health
 from proxy.errors import ModelUnavailableError, UnreachableError
 from proxy.model_server import ModelServer
-from proxy.servers import PROBE_SECONDS, Servers
-from tests.proxy.fleet import failing, fleet_of, status, until
+from proxy.servers import PROBE_SECONDS
+from proxy.settings import Settings
+from tests.proxy.fake_model_server import FakeModelServer
+from tests.proxy.fleet import DEADLINE_SECONDS, failing, fleet_of, servers_of, status, until
 
 
 async def test_servers_with_equally_much_to_do_take_turns() -> None:
@@ -185,6 +189,29 @@ async def test_a_server_whose_calls_are_given_up_is_looked_at() -> None:
         assert [await fleet.ask() for _ in range(4)] == [*"bbbb"]
 
 
+async def test_a_server_that_hangs_at_rest_stops_nobody_while_there_is_another(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What it has is not waited for as long as for a call of a network, and it is set aside."""
+    monkeypatch.setattr(servers, "LOOK_SECONDS", 0.5)
+    fake, asked = FakeModelServer(), list[str]()
+
+    async def handle(request: httpx.Request) -> httpx.Response:
+        if request.url.host == "a":
+            asked.append(request.url.path)
+            await asyncio.Event().wait()
+        status, body = fake.answer(request.method, request.url.path, request.content)
+        return httpx.Response(status, content=body)
+
+    app = create_app(Settings(model_server_urls="http://a,http://b"), httpx.MockTransport(handle))
+    transport = httpx.ASGITransport(app)
+    async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as client:
+        async with asyncio.timeout(DEADLINE_SECONDS):
+            answer = await client.get("/generate", params={"caption": "red heart", "steps": 2})
+        assert answer.status_code == 200
+    assert not any(path.endswith("/metadata") for path in asked)
+
+
 async def test_a_call_that_drips_takes_no_longer_than_one_that_is_silent() -> None:
     """Each byte comes in time, the last one does not."""
 
@@ -194,11 +221,11 @@ async def test_a_call_that_drips_takes_no_longer_than_one_that_is_silent() -> No
             yield b" "
 
     transport = httpx.MockTransport(lambda _: httpx.Response(200, content=drip()))
-    servers = Servers([httpx.AsyncClient(transport=transport, base_url="http://a", timeout=1)], call_seconds=0.3)
+    asked = servers_of([httpx.AsyncClient(transport=transport, base_url="http://a", timeout=1)], call_seconds=0.3)
     with pytest.raises(UnreachableError, match="did not answer in time"):
         async with asyncio.timeout(2):
-            await ModelServer(servers).metadata("m")
-    await servers.close()
+            await ModelServer(asked).metadata("m")
+    await asked.close()
 
 
 @pytest.mark.parametrize("base_url", ["http://a", "http://a/models", "http://a:8501/models/"])
@@ -210,7 +237,7 @@ async def test_a_server_may_be_below_a_path(base_url: str) -> None:
         seen.append(str(request.url))
         return httpx.Response(200)
 
-    servers = Servers([httpx.AsyncClient(transport=httpx.MockTransport(note), base_url=base_url)])
+    asked = servers_of([httpx.AsyncClient(transport=httpx.MockTransport(note), base_url=base_url)])
     for _ in range(2):
-        await next(servers.round()).ask("GET", "/v1/models/emoji_decoder:predict", None)
+        await next(asked.round()).ask("GET", "/v1/models/emoji_decoder:predict", None)
     assert seen == [f"{base_url.rstrip('/')}/v1/models/emoji_decoder:predict"] * 2

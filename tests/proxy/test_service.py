@@ -8,10 +8,10 @@ from proxy.generation import Progress
 from proxy.model_server import ModelServer
 from proxy.pictures import Format
 from proxy.queue import Queue
-from proxy.servers import Servers
 from proxy.service import Order, Service
 from proxy.tokenizer import bundled
 from tests.proxy.fake_model_server import PIXELS, FakeModelServer, models
+from tests.proxy.fleet import servers_of
 
 LIMITS = {"rows_per_call": 16, "pixel_steps_per_request": 1_000_000}
 
@@ -30,7 +30,7 @@ class Nobody:
 
 
 async def test_a_size_that_came_with_a_new_version_is_drawn(fake: FakeModelServer) -> None:
-    server = ModelServer(Servers([httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")]))
+    server = ModelServer(servers_of([httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")]))
     catalogue = Catalogue(server, ["emoji"], 77, fresh_seconds=0)
     service = Service(
         server, catalogue, bundled(), Contexts(0), Queue(1, longest=9, per_caller=9), steps_per_call=5, **LIMITS
@@ -48,7 +48,7 @@ async def test_a_size_that_came_with_a_new_version_is_drawn(fake: FakeModelServe
 async def test_what_was_learned_of_a_network_serves_the_next_request(fake: FakeModelServer) -> None:
     """The second picture of a size takes one call; another size, and another version, is learned by itself."""
     fake.models = models("emoji", ((PIXELS, PIXELS), (64, 96)))
-    server = ModelServer(Servers([httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")]))
+    server = ModelServer(servers_of([httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")]))
     catalogue = Catalogue(server, ["emoji"], 77, fresh_seconds=0)
     service = Service(
         server, catalogue, bundled(), Contexts(0), Queue(1, longest=9, per_caller=9), steps_per_call=None, **LIMITS
