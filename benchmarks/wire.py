@@ -18,6 +18,7 @@ import orjson
 from numpy.typing import NDArray
 
 from benchmarks import report
+from benchmarks.drawing import PICTURE_SECONDS
 from benchmarks.report import Report, Row, at_most
 from benchmarks.turns import take_turns
 from local.stack import running_stack
@@ -77,8 +78,12 @@ def _measure(url: str, rounds: int) -> list[Row]:
     return [Row(name, values, "ms", targets.get(name)) for name, values in taken.items()]
 
 
+def _model_server(client: httpx.AsyncClient) -> ModelServer:
+    return ModelServer(Servers([client], call_seconds=PICTURE_SECONDS, probe_path=f"/v1/models/{FAMILY}_decoder"))
+
+
 async def _family(client: httpx.AsyncClient) -> Family:
-    return await Catalogue(ModelServer(Servers([client])), [FAMILY], tokenizer.LENGTH).family(FAMILY)
+    return await Catalogue(_model_server(client), [FAMILY], tokenizer.LENGTH).family(FAMILY)
 
 
 class Steps:
@@ -99,7 +104,7 @@ class Steps:
             "context": contexts,
         }
         self._client, self._path = client, f"/v1/models/{family.diffusion_model}:predict"
-        self._models = ServedModels(ModelServer(Servers([client])), family, size, Contexts(0))
+        self._models = ServedModels(_model_server(client), family, size, Contexts(0))
 
     async def columns(self) -> None:
         """One call of `serving_default` on both contexts, a column for each input, and the step itself here."""
