@@ -78,7 +78,7 @@ train: $(VENV)/.development ## Train the emoji family's weights anew; resumes af
 
 NEEDS_PROMETHEUS := tests/model_server/test_prometheus.py tests/proxy/test_prometheus.py
 PYTEST := $(BIN)/python -m pytest tests --ignore=tests/full --ignore=tests/docker --ignore=tests/page \
-	$(NEEDS_PROMETHEUS:%=--ignore=%) --numprocesses=2 --dist=loadfile
+	$(NEEDS_PROMETHEUS:%=--ignore=%) --numprocesses=3 --dist=loadfile
 test: $(VENV)/.development ## Run the tests
 	$(PYTEST) -m "not slow"
 
