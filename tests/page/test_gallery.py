@@ -156,7 +156,7 @@ def test_settings_are_taken_over_and_drawn_with_another_seed(face: Face, page: P
     face.drawn(3)
     face.pictures.first.click()
     expect(page.locator("#viewer-parameters")).to_contain_text("Steps3")
-    expect(page.locator("#viewer-parameters")).not_to_contain_text("Seed11")
+    expect(page.locator("#viewer-parameters")).not_to_contain_text("Seed11Sampler")
 
 
 def test_a_kept_seed_stays_and_another_is_new(face: Face, page: Page) -> None:
