@@ -11,6 +11,8 @@ from model_server.tensor_types import Kind, TensorType
 
 # numpy's limit. TensorFlow's is 254.
 _MOST_DIMENSIONS = 64
+# TensorFlow reads strings by an older way of numpy's, which has fewer, and ends the process beyond.
+_MOST_DIMENSIONS_OF_STRINGS = 32
 _LEAVES: dict[Kind, set[type]] = {
     Kind.FLOAT: {int, float},
     Kind.INTEGER: {int},
@@ -30,7 +32,7 @@ def array_from_json(value: Any, wanted: TensorType) -> NDArray[Any]:
     """
     shape, leaves = _flatten(value)
     flat = _array(leaves, wanted)
-    if len(shape) > _MOST_DIMENSIONS:
+    if len(shape) > (_MOST_DIMENSIONS_OF_STRINGS if wanted.kind is Kind.STRING else _MOST_DIMENSIONS):
         raise NotDenseError
     return flat.reshape(shape)
 

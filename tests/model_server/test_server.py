@@ -144,6 +144,18 @@ def test_strings_of_any_shape(server: ServerProcess, value: Any) -> None:
     assert answer.json == {"outputs": _encoded(value)}
 
 
+@pytest.mark.parametrize(("dimensions", "status"), [(32, 200), (33, 400), (64, 400)])
+def test_strings_of_so_many_dimensions_that_tensorflow_would_end_are_refused(
+    server: ServerProcess, dimensions: int, status: int
+) -> None:
+    value: Any = "text"
+    for _ in range(dimensions):
+        value = [value]
+    answer = server.predict("raw_bytes", {"signature_name": "echo", "inputs": value})
+    assert answer.status == status
+    assert answer.json == ({"outputs": _encoded(value)} if status == 200 else {"error": "tensor parsing error: raw"})
+
+
 def _encoded(value: Any) -> Any:
     if isinstance(value, list):
         return [_encoded(item) for item in value]
