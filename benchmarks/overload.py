@@ -138,17 +138,13 @@ async def _watch(easel: Easel, client: httpx.AsyncClient, storm: Storm) -> None:
 def _rows(storm: Storm, capacity: float, seconds: float) -> list[Row]:
     drawn, refused = storm.ended("result"), storm.ended(*_REFUSED)
     within = [each for each in drawn if each.at + each.seconds <= storm.requests[0].at + seconds]
-    refusals = np.array([each.seconds for each in refused]) * 1000
-    late = [each.seconds / each.promise for each in drawn if each.promise]
     return [
         Row("requests a second, those that can be drawn", [capacity]),
         Row("requests a second, those that came", [len(storm.requests) / seconds]),
         Row("drawn meanwhile ÷ what can be drawn", [len(within) / seconds / capacity], "", OF_CAPACITY),
         Row("neither drawn nor refused", [float(len(storm.requests) - len(drawn) - len(refused))], "", NONE),
-        Row("a refusal: median", [float(np.median(refusals))], "ms", REFUSED_MILLISECONDS),
-        Row("a refusal: p99", [float(np.quantile(refusals, 0.99))], "ms", REFUSED_MILLISECONDS),
-        Row("a refusal: the slowest", [float(refusals.max())], "ms", REFUSED_MILLISECONDS),
-        Row("p95 of what a picture took ÷ what was promised", [float(np.quantile(late, 0.95))], "", OF_THE_PROMISE),
+        *_refusals(refused),
+        *_promises(drawn),
         Row(
             "the event loop was late, at most",
             [1000 * max(storm.lags[_A_MINUTE:] or storm.lags)],
@@ -157,6 +153,22 @@ def _rows(storm: Storm, capacity: float, seconds: float) -> list[Row]:
         ),
         Row("proxy: most memory ÷ idle", [max(storm.resident_bytes) / storm.idle_bytes], "", OF_IDLE_MEMORY),
     ]
+
+
+def _refusals(refused: Sequence[Request]) -> list[Row]:
+    milliseconds = [1000 * each.seconds for each in refused]
+    quantiles = {"median": 0.5, "p99": 0.99, "the slowest": 1.0}
+    return [
+        Row(f"a refusal: {name}", [float(np.quantile(milliseconds, share))], "ms", REFUSED_MILLISECONDS)
+        for name, share in quantiles.items()
+        if milliseconds  # none, where all could be drawn
+    ]
+
+
+def _promises(drawn: Sequence[Request]) -> list[Row]:
+    late = [each.seconds / each.promise for each in drawn if each.promise]
+    what = "p95 of what a picture took ÷ what was promised"
+    return [Row(what, [float(np.quantile(late, 0.95))], "", OF_THE_PROMISE)] if late else []
 
 
 def _lines(storm: Storm) -> list[list[float | str]]:

@@ -57,13 +57,15 @@ def test_servers_runs(models: Path, tmp_path: Path) -> None:
 
 
 @TWO_CORES
-def test_overload_runs(models: Path, tmp_path: Path) -> None:
+def test_overload_runs(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Of more requests than can be drawn each is drawn or refused, and what the proxy says of itself is read."""
-    few = ["--times", "4", "--seconds", "3", "--pictures", "100", "--steps", "25"]
+    monkeypatch.setenv("EASEL_QUEUE_LENGTH", "2")  # so that it is full however fast the machine is
+    few = ["--times", "10", "--seconds", "3", "--pictures", "50", "--steps", "25"]
     overload.main(["--models", str(models), "--family", stand_in.FAMILY, *few, "--results", str(tmp_path)])
     rows = {what: row["median"] for what, row in _rows(tmp_path / "overload.json").items()}
     assert rows["neither drawn nor refused"] == 0
     assert rows["a refusal: median"] > 0
+    assert rows["p95 of what a picture took ÷ what was promised"] > 0
     assert rows["the event loop was late, at most"] > 0
     assert rows["proxy: most memory ÷ idle"] >= 1
 
