@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import gc
 import itertools
 import time
 from collections import Counter
@@ -78,6 +79,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
         numbers = itertools.count()
         draw_at_once(easel, MANY, 2 * MANY, options.steps, numbers)  # warm
         capacity = draw_at_once(easel, MANY, options.pictures, options.steps, numbers).throughput
+        gc.collect()
+        gc.freeze()  # or collections of what was imported would hold up the clients, and be measured
         storm = asyncio.run(_storm(easel, options.times * capacity, options.seconds, options.steps, numbers))
     rows = _rows(storm, capacity, options.seconds)
     tables = [Table("by caller", _COLUMNS, _lines(storm)), Table("how they ended", ("", "requests"), _outcomes(storm))]
