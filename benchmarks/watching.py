@@ -14,7 +14,7 @@ from benchmarks.drawing import QUIET, add_options, connected
 from benchmarks.report import Report, Row, at_most, ratios
 from benchmarks.turns import take_turns
 from local.stack import Stack, free_port, model_server_process, proxy_process, wait_until_ready
-from proxy.tracing import tracer
+from proxy.tracing import span
 
 RATIO = at_most(1.01)
 _WAYS = ("watched", "unwatched", "traced")
@@ -93,7 +93,7 @@ def _rows(taken: Mapping[str, Sequence[Seconds]]) -> list[Row]:
 def _span_seconds() -> float:
     started = time.perf_counter()
     for _ in range(_SPANS):
-        with tracer.start_as_current_span("nothing", attributes={"attempt": 1}):
+        with span("nothing", attributes={"attempt": 1}):
             pass
     return (time.perf_counter() - started) / _SPANS
 
