@@ -84,19 +84,6 @@ async def test_the_trace_goes_from_the_client_to_the_model_server(
     assert sent == sorted(f"00-{TRACE_ID}-{call.context.span_id:016x}-01" for call in named(spans, "call"))
 
 
-async def test_a_trace_that_nobody_keeps_goes_on(
-    spans: InMemorySpanExporter, connect: Connect, fake: FakeModelServer
-) -> None:
-    """When the client's traceparent says so, nothing is collected, and each call says it, too."""
-    async with connect() as client:
-        head = {"traceparent": f"00-{TRACE_ID}-{PARENT_ID}-00"}
-        (await client.get("/generate?caption=a", headers=head)).raise_for_status()
-    assert not spans.get_finished_spans()
-    sent = [head["traceparent"].split("-") for head in fake.heads]
-    assert sent
-    assert all((trace_id, flags) == (TRACE_ID, "00") for _, trace_id, _, flags in sent)
-
-
 async def test_a_job_stays_in_the_trace_of_its_request(spans: InMemorySpanExporter, connect: Connect) -> None:
     """Though it is drawn by a task of its own."""
     async with connect() as client:
