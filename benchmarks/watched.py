@@ -17,10 +17,10 @@ from opentelemetry.sdk.trace import ReadableSpan, TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor, SpanExporter, SpanExportResult
 from prometheus_client.metrics import MetricWrapperBase
 
-# None of these imports the modules that take names from them, so that these find what is put there.
-import proxy.api.watching
+import proxy.app  # noqa: F401 - all modules that use what is taken away
 from proxy import calls, metrics, stages, tracing
 from proxy.__main__ import main
+from proxy.api.watching import Watching
 
 
 class _Nothing:
@@ -56,15 +56,19 @@ def _plain(**_: object) -> Iterator[None]:
 
 
 def unwatched() -> None:
-    """Take everything away that watches."""
-    replaced: list[tuple[object, str, object]] = [
-        (metrics, name, _Nothing()) for name, value in vars(metrics).items() if isinstance(value, MetricWrapperBase)
+    """Take everything away that watches, wherever it was imported."""
+    replaced: list[tuple[object, object]] = [
+        (stages.stage, _timed),
+        (calls.watched, _plain_call),
+        (tracing.described, _plain),
+        (metrics.drawing, _plain),
+        (Watching, lambda application: application),
     ]
-    replaced += [(stages, "stage", _timed), (calls, "watched", _plain_call), (tracing, "described", _plain)]
-    replaced += [(metrics, "drawing", _plain)]
-    replaced += [(proxy.api.watching, "Watching", lambda application: application)]
-    for module, name, value in replaced:
-        setattr(module, name, value)
+    replaced += [(value, _Nothing()) for value in vars(metrics).values() if isinstance(value, MetricWrapperBase)]
+    new = {id(old): value for old, value in replaced}
+    for module in [module for name, module in sys.modules.items() if name.split(".")[0] == "proxy"]:
+        for name, value in list(vars(module).items()):
+            setattr(module, name, new.get(id(value), value))
     os.environ.update(EASEL_METRICS="false", EASEL_LOG_LEVEL="warning")
 
 

@@ -11,7 +11,7 @@ from opentelemetry.trace.propagation.tracecontext import TraceContextTextMapProp
 
 from proxy import metrics
 from proxy.logs import REQUEST_ID, REQUEST_ID_HEADER
-from proxy.tracing import description, is_repeated, tracer
+from proxy.tracing import description, is_repeated, span
 
 _CONTEXT = TraceContextTextMapPropagator()
 
@@ -35,13 +35,13 @@ def watched(server: str, path: str) -> Iterator[Call]:
     if is_repeated():
         metrics.RETRIES.labels(server).inc()
     outcome = "given_up"
-    with tracer.start_as_current_span("call", kind=SpanKind.CLIENT, attributes=attributes) as span:
+    with span("call", kind=SpanKind.CLIENT, attributes=attributes) as current:
         _CONTEXT.inject(call.headers)
         try:
             yield call
             outcome = str(call.status)
             if call.status is None or call.status >= httpx.codes.BAD_REQUEST:
-                span.set_status(StatusCode.ERROR)
+                current.set_status(StatusCode.ERROR)
         except (httpx.ConnectError, httpx.ConnectTimeout):
             outcome = "unreachable"
             raise
@@ -54,5 +54,5 @@ def watched(server: str, path: str) -> Iterator[Call]:
             outcome = "broken_off"
             raise
         finally:
-            span.set_attribute("outcome", outcome)
+            current.set_attribute("outcome", outcome)
             metrics.CALLS.labels(server, model, outcome).inc()

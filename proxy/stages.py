@@ -5,7 +5,7 @@ from collections.abc import Iterator, MutableMapping
 from contextlib import contextmanager
 
 from proxy import metrics
-from proxy.tracing import tracer
+from proxy.tracing import span
 
 
 @contextmanager
@@ -13,7 +13,7 @@ def stage(name: str, seconds: MutableMapping[str, float] | None = None) -> Itera
     """Count what the block takes as a stage's, and add it to the stage's `seconds`."""
     start = time.perf_counter()
     try:
-        with tracer.start_as_current_span(name):
+        with span(name):
             yield
     finally:
         took = time.perf_counter() - start

@@ -72,11 +72,12 @@ def test_overload_runs(models: Path, tmp_path: Path, monkeypatch: pytest.MonkeyP
 
 def test_watching_runs(models: Path, tmp_path: Path) -> None:
     """All three proxies draw, and a span that nobody collects is over in microseconds."""
-    few = ["--steps", "2", "--rounds", "2", "--warm", "1"]
+    few = ["--steps", "2", "--sittings", "2", "--rounds", "2", "--warm", "1"]
     watching.main(["--models", str(models), "--family", stand_in.FAMILY, *few, "--results", str(tmp_path)])
     rows = _rows(tmp_path / "watching.json")
     assert rows["watched ÷ unwatched"]["target"] == "≤ 1.01"
-    assert all(rows[way]["median"] > 0 for way in ("watched", "unwatched", "traced"))
+    assert rows["what the proxy computes more when watched ÷ unwatched"]["target"] == "≤ 0.01"
+    assert all(len(rows[way]["values"]) == 4 for way in ("watched", "unwatched", "traced"))
     assert 0 < rows["a span without the SDK"]["median"] < 1000
 
 
