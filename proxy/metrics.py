@@ -58,7 +58,7 @@ ASIDE = Gauge(
 WAITING = Gauge("easel_requests_waiting", "Requests in line.", multiprocess_mode="livesum")
 RUNNING = Gauge("easel_requests_running", "Requests that are being drawn.", multiprocess_mode="livesum")
 LAG_SECONDS = Histogram(
-    "easel_event_loop_lag_seconds", "How late the event loop is for a timer of 50 ms.", buckets=_LAG_SECONDS
+    "easel_event_loop_lag_seconds", "How late the event loop is for a timer of 20 ms.", buckets=_LAG_SECONDS
 )
 LARGEST_LAG_SECONDS = Gauge(
     "easel_event_loop_lag_largest_seconds",

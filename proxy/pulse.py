@@ -10,16 +10,16 @@ from proxy import metrics
 from proxy.queue import Queue
 from proxy.servers import Servers
 
-# To wake up costs 50 to 100 µs, most of it the kernel's and the caches', so this is 0.1 to 0.2 % of a processor; as a
+# To wake up costs 50 to 100 µs, most of it the kernel's and the caches', so this is 0.25 to 0.5 % of a processor; as a
 # task with a sleep it would be a quarter more.
-_BEAT_SECONDS = 0.05
-_BEATS_A_SECOND = 20
+_BEAT_SECONDS = 0.02
+_BEATS_A_SECOND = 50
 _SECONDS_A_MINUTE = 60
 
 
 @contextmanager
 def measured(queue: Queue, servers: Servers) -> Iterator[None]:
-    """Measure inside the block: whoever waits for the event loop waits as long as this does, beyond its 50 ms."""
+    """Measure inside the block: whoever waits for the event loop waits as long as this does, beyond its 20 ms."""
     pulse = _Pulse(queue, servers)
     try:
         yield
