@@ -96,7 +96,7 @@ def test_who_comes_while_the_only_server_is_started_again_is_only_waiting(calm: 
         early = [pool.submit(draw, url) for _ in range(2)]
         time.sleep(0.5)
         assert not any(each.done() for each in early)
-        with model_server(port):
+        with running(FakeModelServer(), port):  # which is there at once
             assert [each.result()[1].content for each in early] == [calm, calm]
 
 
