@@ -2,14 +2,23 @@
 
 import asyncio
 import contextlib
+import math
 import time
-from collections.abc import Awaitable, Sequence
+from collections.abc import Awaitable, Mapping, Sequence
 from typing import TypeVar
 
 import orjson
 
-from proxy.errors import EaselError, ModelServerError, ModelUnavailableError, NotReadyError
-from proxy.families import NETWORKS, Family, fit_together, model_name, parse_model
+from proxy.errors import (
+    BadModelAnswerError,
+    EaselError,
+    FamilyMisfitError,
+    ModelServerError,
+    NotReadyError,
+    ReplacedError,
+    UnreachableError,
+)
+from proxy.families import NETWORKS, Family, Version, fit_together, model_name, parse_model
 from proxy.flights import Flights
 from proxy.model_server import ModelServer
 from proxy.servers import PROBE_SECONDS
@@ -17,6 +26,8 @@ from proxy.servers import PROBE_SECONDS
 T = TypeVar("T")
 
 _DESCRIBED_SECONDS = 60.0
+# A crowd that waits for a server, or has just lost one, asks no more often than this.
+_SHARED_SECONDS = 0.25
 
 
 class Catalogue:
@@ -30,14 +41,18 @@ class Catalogue:
         self._server, self._token_length, self._fresh_seconds = server, token_length, fresh_seconds
         self._known: dict[str, Family] = {}
         self._checked: dict[str, float] = {}
-        self._flights: Flights[str, Family] = Flights()
+        self._flights: Flights[str, Family] = Flights(min(_SHARED_SECONDS, fresh_seconds))
         # Strangers may ask for it, and as often as they like.
         self._checks: Flights[tuple[str, ...], list[Family]] = Flights(kept_seconds=1.0)
         self._descriptions: Flights[Family, dict[str, dict[str, object]]] = Flights(_DESCRIBED_SECONDS)
 
-    async def family(self, name: str) -> Family:
-        """The family as it is now, give or take `fresh_seconds`. Raises ModelServerError, FamilyMisfitError."""
-        if name in self._known and time.monotonic() - self._checked[name] < self._fresh_seconds:
+    async def family(self, name: str, fresh_seconds: float = math.inf) -> Family:
+        """The family as it is now, give or take `fresh_seconds`, the catalogue's or these, if they are fewer.
+
+        Raises ModelServerError, FamilyMisfitError.
+        """
+        age = time.monotonic() - self._checked.get(name, -math.inf)
+        if name in self._known and age < min(fresh_seconds, self._fresh_seconds):
             return self._known[name]
         return await self._flights.join(name, lambda: self._look(name))
 
@@ -45,17 +60,20 @@ class Catalogue:
         """Learn the family again when it is next asked for, unless it was since this one."""
         if self._known.get(family.name) is family:
             del self._known[family.name]
+            self._flights.forget(family.name)
 
-    async def confirm(self, family: Family) -> None:
-        """Raise ModelUnavailableError if one of its models has another version now, as far as the servers say."""
-        if time.monotonic() - self._checked[family.name] >= self._fresh_seconds:
-            with contextlib.suppress(EaselError, TimeoutError):
-                async with asyncio.timeout(PROBE_SECONDS):
-                    await self.family(family.name)
-        now = self._known.get(family.name, family)
-        for model, version in family.versions.items():
-            if now.versions[model] != version:
-                raise ModelUnavailableError(model, f"version {now.versions[model]} has taken the place of {version}")
+    async def reconsider(self, family: Family) -> None:
+        """After a call of one of its models failed: raise what says more than that, if the servers do.
+
+        Raises ReplacedError if a model has another version now; UnreachableError, ModelUnavailableError,
+        FamilyMisfitError if there is no such family now.
+        """
+        with contextlib.suppress(BadModelAnswerError, TimeoutError):
+            async with asyncio.timeout(PROBE_SECONDS):
+                now = await self.family(family.name, _SHARED_SECONDS)
+            for model, version in family.versions.items():
+                if now.versions[model] != version:
+                    raise ReplacedError(model, f"version {now.versions[model]} has taken the place of {version}")
 
     async def check(self, name: str) -> Family:
         """The family as it is this moment. Raises NotReadyError, naming every model that is missing."""
@@ -112,7 +130,7 @@ class Catalogue:
             raise causes[0]
         return await self._family_of(name, versions)
 
-    async def _versions(self, name: str) -> tuple[dict[str, str], list[EaselError]]:
+    async def _versions(self, name: str) -> tuple[dict[str, Version], list[EaselError]]:
         """The versions of the models, or what is wrong with each that has none."""
         models = [model_name(name, network) for network in NETWORKS]
         try:
@@ -122,10 +140,18 @@ class Catalogue:
             _, causes = await _gather([self._server.available_versions(model) for model in models])
             return {}, causes or [exc]
 
-    async def _family_of(self, name: str, versions: dict[str, str]) -> Family:
+    async def _family_of(self, name: str, versions: Mapping[str, Version]) -> Family:
         """The family whose models have these versions, learned if it is not the known one."""
-        if name not in self._known or self._known[name].versions != versions:
-            learned = await self._learn(name)
+        numbers = {model: version.number for model, version in versions.items()}
+        if name not in self._known or self._known[name].versions != numbers:
+            try:
+                learned = await self._learn(name)
+            except FamilyMisfitError as exc:
+                # One model after the other gets its new version.
+                changing = [model for model, version in versions.items() if version.is_changing]
+                if not changing:
+                    raise
+                raise UnreachableError(changing[0], f"another version is being loaded; until then, {exc}") from exc
             # While servers differ, one may have said the versions and another the metadata.
             if name not in self._known or self._known[name].versions != learned.versions:
                 self._known[name] = learned

@@ -24,13 +24,15 @@ class Watcher(Protocol):
     async def progressed(self, progress: Progress) -> None:
         """The next call of a network is about to begin."""
 
+    async def stayed(self) -> None:
+        """The same is about to be asked for again."""
+
 
 class Course:
     """How far a request is, and whether it goes on: what its watcher is told, and its deadline."""
 
     def __init__(self, watcher: Watcher, deadline: Deadline) -> None:
         self._watcher, self._deadline = watcher, deadline
-        self._progress: Progress | None = None
         self._reached = "before it was in line"
 
     def reached(self) -> str:
@@ -45,11 +47,11 @@ class Course:
 
     async def progressed(self, progress: Progress) -> None:
         """The next call of a network is about to begin."""
-        self._progress, self._reached = progress, f"after {progress.step} of {progress.steps} steps"
+        self._reached = f"after {progress.step} of {progress.steps} steps"
         self._deadline.check(self._reached)
         await self._watcher.progressed(progress)
 
     async def stayed(self) -> None:
-        """The same call is about to begin again."""
-        if self._progress is not None:
-            await self.progressed(self._progress)
+        """The same is about to be asked for again: of another server, or after a pause."""
+        self._deadline.check(self._reached)
+        await self._watcher.stayed()

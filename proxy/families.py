@@ -20,6 +20,14 @@ class Signature:
 
 
 @dataclass(frozen=True)
+class Version:
+    """Which version of a model answers now. is_changing: whether another one is being loaded."""
+
+    number: str
+    is_changing: bool = False
+
+
+@dataclass(frozen=True)
 class Model:
     """One served model: its name in the server's URLs, the version that answers, its signatures by name."""
 

@@ -43,6 +43,10 @@ class Flights(Generic[K, V]):
                 self._drop(key, flight)  # at once: who comes before the call has ended needs another
                 flight.call.cancel()
 
+    def forget(self, key: K) -> None:
+        """Who comes from now on needs another call."""
+        self._flights.pop(key, None)
+
     def _land(self, key: K, flight: _Flight[V]) -> None:
         if self._kept_seconds:
             asyncio.get_running_loop().call_later(self._kept_seconds, self._drop, key, flight)

@@ -148,6 +148,10 @@ class Job:
         self._check()
         self.enter(Progressed(progress.step, progress.steps, seconds_left, preview))
 
+    async def stayed(self) -> None:
+        """Go on if somebody waits for it; there is nothing new to tell."""
+        self._check()
+
     async def _preview(self, progress: Progress) -> NDArray[np.uint8] | None:
         """The pictures so far, if it is time; the last call's end is followed by the pictures themselves."""
         is_due = self.preview_steps and progress.step - self._shown_step >= self.preview_steps

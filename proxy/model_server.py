@@ -10,6 +10,7 @@ import orjson
 
 from proxy import wire
 from proxy.errors import BadModelAnswerError, ModelUnavailableError, RefusedCallError, UnreachableError
+from proxy.families import Version
 from proxy.servers import Server, Servers
 from proxy.tracing import described
 
@@ -17,7 +18,11 @@ logger = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
+Check = Callable[[], Awaitable[None]]
+
 _LOGGED_BYTES = 500
+# States of a version that is about to be AVAILABLE.
+_COMING = {"START", "LOADING"}
 # Answers that say "not here": an unknown or unloaded model, and too many requests. Another server may say otherwise.
 _ELSEWHERE = {404: "is not loaded", 429: "is overloaded"}
 # Answers that say "not now".
@@ -28,17 +33,21 @@ _LATER = {
 }
 
 
+async def go_on() -> None:
+    """Ask the next server, whoever waits."""
+
+
 class ModelServer:
     """Calls of a model server, whichever of several equal ones it is. Each is asked once, until one answers well."""
 
     def __init__(self, servers: Servers) -> None:
         self._servers = servers
 
-    async def available_versions(self, *models: str) -> list[str]:
+    async def available_versions(self, *models: str) -> list[Version]:
         """The version of each that answers now, the highest one that is loaded.
 
         All are of one server: while new versions are loaded, others may have others. Raises ModelUnavailableError when
-        no server has all, BadModelAnswerError.
+        no server has all, UnreachableError when one may soon, BadModelAnswerError.
         """
         return await self._together(models, "/v1/models/{}", _highest_version)
 
@@ -54,10 +63,12 @@ class ModelServer:
         inputs: Callable[[], Mapping[str, object]],
         outputs: Sequence[str],
         read: Callable[[dict[str, Any]], T],
+        check: Check = go_on,
     ) -> T:
         """What `read` makes of the named outputs of a call with `inputs`; a ValueError says that they are bad.
 
-        version: the one that answers, and no other. `inputs` and `read` run in a thread: bodies are megabytes, and
+        version: the one that answers, and no other. check: awaited before another server is asked; what it raises ends
+        the call. `inputs` and `read` run in a thread: bodies are megabytes, and
         everybody else would wait while one is written or read.
         Raises ModelUnavailableError, BadModelAnswerError.
         """
@@ -75,7 +86,7 @@ class ModelServer:
             return value
 
         with described(signature=signature):
-            return await self._anywhere(call)
+            return await self._anywhere(call, check)
 
     async def _together(self, models: Sequence[str], path: str, read: Callable[[str, dict[str, Any]], T]) -> list[T]:
         """What `read` makes of the answers of one server, the first that has one for each model."""
@@ -95,11 +106,13 @@ class ModelServer:
             raise BadModelAnswerError(model, "its answer is not a JSON object")
         return read(model, body)
 
-    async def _anywhere(self, attempt: Callable[[Server], Awaitable[T]]) -> T:
+    async def _anywhere(self, attempt: Callable[[Server], Awaitable[T]], check: Check = go_on) -> T:
         """What the first server says that answers well; if none does, what is wrong, from bad to merely absent."""
         bad: list[BadModelAnswerError] = []
         away: list[ModelUnavailableError] = []
         for number, server in enumerate(self._servers.round(), 1):
+            if number > 1:
+                await check()
             try:
                 with described(attempt=number):
                     return await attempt(server)
@@ -145,14 +158,16 @@ def _content(model: str, response: httpx.Response) -> bytes:
     raise RefusedCallError(model, f"answered with status {response.status_code}")
 
 
-def _highest_version(model: str, body: dict[str, Any]) -> str:
+def _highest_version(model: str, body: dict[str, Any]) -> Version:
     """The highest loaded version of a model's status."""
     try:
         states = {int(entry["version"]): entry["state"] for entry in body["model_version_status"]}
     except (TypeError, KeyError, ValueError) as exc:
         raise BadModelAnswerError(model, "its status is not TensorFlow Serving's") from exc
+    is_changing = not _COMING.isdisjoint(states.values())
     loaded = [version for version, state in states.items() if state == "AVAILABLE"]
     if not loaded:
         listed = ", ".join(f"{version} {state}" for version, state in states.items()) or "none"
-        raise ModelUnavailableError(model, f"has no loaded version (versions: {listed})")
-    return str(max(loaded))
+        error = UnreachableError if is_changing else ModelUnavailableError
+        raise error(model, f"has no loaded version (versions: {listed})")
+    return Version(str(max(loaded)), is_changing)

@@ -1,12 +1,21 @@
 """How long a request goes on asking the model servers."""
 
 import logging
+import math
+import time
 from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
 from typing import TypeVar
 
 from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_random_exponential
 
-from proxy.errors import BadModelAnswerError, RefusedCallError, UnreachableError
+from proxy.errors import (
+    BadModelAnswerError,
+    FamilyMisfitError,
+    ModelUnavailableError,
+    RefusedCallError,
+    UnreachableError,
+)
 from proxy.tracing import described
 
 _log = logging.getLogger(__name__)
@@ -15,35 +24,52 @@ T = TypeVar("T")
 
 FIRST_PAUSE_SECONDS, LONGEST_PAUSE_SECONDS = 0.05, 2.0
 MOST_BAD_ANSWERS = 5
+# A model server that is started again in a container takes six seconds.
+PATIENCE_SECONDS = 10.0
+
+
+@dataclass(frozen=True)
+class Patience:
+    """For how long the same is asked for again.
+
+    unreachable_seconds: while no server can be reached, or one still loads the model.
+    absent_seconds: while servers say that they have not the model, or none that fits.
+    is_told: whether the log tells each time.
+    """
+
+    unreachable_seconds: float
+    absent_seconds: float
+    is_told: bool = True
+
+
+# Nothing has begun, many may come, and each is told when to come again.
+AT_ARRIVAL = Patience(PATIENCE_SECONDS, 0, is_told=False)
+# A server that is away comes back. A model that is nowhere may be between two versions; or it was taken away for good.
+ACCEPTED = Patience(math.inf, PATIENCE_SECONDS)
 
 
 class Retries:
-    """Makes a call again that no server answered, after a pause, until one does or `check` raises.
+    """Makes a call again that no server answered, after a pause, until one does, patience ends or `check` raises.
 
     A call whose answers are bad is made until there were five of them, of all servers together: a model with bad
     weights will not get better.
     """
 
     def __init__(
-        self, check: Callable[[], Awaitable[None]], *, first_pause_seconds: float = FIRST_PAUSE_SECONDS
+        self,
+        check: Callable[[], Awaitable[None]],
+        patience: Patience = ACCEPTED,
+        *,
+        first_pause_seconds: float = FIRST_PAUSE_SECONDS,
     ) -> None:
         """check: awaited before a call is made again; what it raises ends it. first_pause_seconds: the shortest."""
-        self._check = check
+        self._check, self._patience = check, patience
         self._wait = wait_random_exponential(
             min=first_pause_seconds, multiplier=2 * first_pause_seconds, max=LONGEST_PAUSE_SECONDS
         )
 
     async def __call__(self, call: Callable[[], Awaitable[T]]) -> T:
         """What the call returns when it succeeds. Raises what it raises, and what the check does."""
-        bad_answers = 0
-
-        def may_help(error: BaseException) -> bool:
-            nonlocal bad_answers
-            if isinstance(error, BadModelAnswerError):
-                bad_answers += error.answers
-                return not isinstance(error, RefusedCallError) and bad_answers < MOST_BAD_ANSWERS
-            return isinstance(error, UnreachableError)
-
         round_ = 0
 
         async def attempt() -> T:
@@ -53,13 +79,40 @@ class Retries:
                 return await call()
 
         retrying = AsyncRetrying(
-            retry=retry_if_exception(may_help), wait=self._wait, before=self._before, before_sleep=_tell, reraise=True
+            retry=retry_if_exception(_Outlook(self._patience).may_help),
+            wait=self._wait,
+            before=self._before,
+            before_sleep=_tell if self._patience.is_told else None,
+            reraise=True,
         )
         return await retrying(attempt)
 
     async def _before(self, state: RetryCallState) -> None:
         if state.attempt_number > 1:
             await self._check()
+
+
+class _Outlook:
+    """Whether it may help to make one call again."""
+
+    def __init__(self, patience: Patience) -> None:
+        self._patience = patience
+        self._bad_answers = 0
+        self._was_unreachable: bool | None = None
+        self._since = 0.0
+
+    def may_help(self, error: BaseException) -> bool:
+        """Ask after each error, in turn."""
+        if isinstance(error, BadModelAnswerError):
+            self._bad_answers += error.answers
+            return not isinstance(error, RefusedCallError) and self._bad_answers < MOST_BAD_ANSWERS
+        if not isinstance(error, ModelUnavailableError | FamilyMisfitError):
+            return False
+        is_unreachable = isinstance(error, UnreachableError)
+        if is_unreachable != self._was_unreachable:
+            self._was_unreachable, self._since = is_unreachable, time.monotonic()
+        seconds = self._patience.unreachable_seconds if is_unreachable else self._patience.absent_seconds
+        return time.monotonic() - self._since < seconds
 
 
 def _tell(state: RetryCallState) -> None:

@@ -10,7 +10,7 @@ from proxy import metrics, wire
 from proxy.contexts import Contexts
 from proxy.families import Family, Size
 from proxy.generation import Guidance, State
-from proxy.model_server import ModelServer
+from proxy.model_server import Check, ModelServer, go_on
 from proxy.pace import MOST_STEPS_PER_CALL
 from proxy.tracing import described
 
@@ -20,9 +20,15 @@ T = TypeVar("T")
 class ServedModels:
     """The three networks of a family at one picture size, behind a model server."""
 
-    def __init__(self, server: ModelServer, family: Family, size: Size, contexts: Contexts) -> None:
-        """contexts: those that were encoded before, by this family or by others."""
+    def __init__(
+        self, server: ModelServer, family: Family, size: Size, contexts: Contexts, check: Check = go_on
+    ) -> None:
+        """contexts: those that were encoded before, by this family or by others.
+
+        check: awaited before a call that one server did not answer goes to another; what it raises ends the call.
+        """
         self._server, self._family, self._size, self._contexts = server, family, size, contexts
+        self._check = check
 
     async def encode(self, tokens: NDArray[np.int32]) -> wire.Row:
         """Tokens (77,) of one caption to its context, which `denoise` sends back as it came."""
@@ -36,6 +42,7 @@ class ServedModels:
             lambda: {"tokens": [tokens]},
             ["context_bytes"],
             lambda columns: wire.opaque_row(columns["context_bytes"], numbers),
+            go_on,  # others may wait for the same context
         )
 
     async def denoise(
@@ -51,6 +58,7 @@ class ServedModels:
                 lambda: _denoise_inputs(state, guidance, timesteps, coefficients),
                 names,
                 lambda columns: State(*(wire.array(columns[name], np.float32, state.latent.shape) for name in names)),
+                self._check,
             )
         metrics.STEPS.labels(self._family.name).inc(rows * steps)
         return denoised
@@ -65,6 +73,7 @@ class ServedModels:
                 lambda: {"latent_bytes": _raw_rows(latent)},
                 ["image_bytes"],
                 lambda columns: _pictures(columns["image_bytes"], shape),
+                self._check,
             )
 
     async def _predict(
@@ -74,9 +83,10 @@ class ServedModels:
         inputs: Callable[[], Mapping[str, object]],
         outputs: Sequence[str],
         read: Callable[[dict[str, Any]], T],
+        check: Check,
     ) -> T:
         """A call of the version that the family was learned from: no picture is drawn by two."""
-        return await self._server.predict(model, self._family.versions[model], signature, inputs, outputs, read)
+        return await self._server.predict(model, self._family.versions[model], signature, inputs, outputs, read, check)
 
 
 def _denoise_inputs(

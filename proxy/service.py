@@ -6,8 +6,9 @@ import math
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,7 +18,7 @@ from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.course import Course, Watcher
 from proxy.deadline import Deadline
-from proxy.errors import FamilyMisfitError, InvalidParametersError, ModelServerError
+from proxy.errors import BadModelAnswerError, InvalidParametersError, ModelServerError, ReplacedError
 from proxy.families import Family, Size
 from proxy.generation import Drawing, Recipe, generate
 from proxy.model_server import ModelServer
@@ -25,13 +26,15 @@ from proxy.noise import DISTINCT_SEEDS, picture_seeds
 from proxy.pace import CappedPace, FixedPace, LearnedPace, Pace
 from proxy.pictures import Format, encode, grid
 from proxy.queue import Queue
-from proxy.retries import Retries
+from proxy.retries import ACCEPTED, AT_ARRIVAL, Retries
 from proxy.samplers import SAMPLERS
 from proxy.served_models import ServedModels
 from proxy.stages import stage
 from proxy.tokenizer import Tokenizer, Tokens
 
 _log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 # Parameters that change how the work is cut up, and nothing in the picture: files do not keep them.
 _INDIFFERENT = {"steps_per_call", "deadline_seconds"}
@@ -141,7 +144,7 @@ class Service:
     async def _draw(self, order: Order, watcher: Watcher, course: Course) -> Result:
         start = time.perf_counter()
         caption, negative_caption = self.tokenizer(order.caption), self.tokenizer(order.negative_caption)
-        family, size = await self.choose(order)
+        family, size = await Retries(course.stayed, AT_ARRIVAL)(lambda: self.choose(order))
         seed = secrets.randbelow(DISTINCT_SEEDS) if order.seed is None else order.seed
         seeds = picture_seeds(seed, order.n)
         order = replace(order, seed=seed, steps_per_call=order.steps_per_call or self._steps_per_call)
@@ -152,8 +155,12 @@ class Service:
                 try:
                     drawing = await self._generate(family, size, recipe, pace, course)
                     break
-                except ModelServerError as exc:
-                    family, size = await self._after(exc, family, order, course)
+                except ReplacedError as exc:
+                    family, size = await Retries(course.stayed, ACCEPTED)(lambda: self.choose(order))
+                    _log.warning("%s; the picture begins again, by %s", exc, _listed(family.versions))
+                except BadModelAnswerError:
+                    self.catalogue.forget(family)  # perhaps its shapes are others now, under the same versions
+                    raise
         return Result(
             replace(order, width=size.width, height=size.height, family=family.name),
             drawing.pictures,
@@ -165,34 +172,27 @@ class Service:
         )
 
     async def _generate(self, family: Family, size: Size, recipe: Recipe, pace: Pace, course: Course) -> Drawing:
-        """All of it by the versions that the family was learned from. Raises ModelServerError when one has gone."""
+        """All of it by the versions that the family was learned from. Raises ReplacedError when there are others."""
+        retries = Retries(course.stayed, ACCEPTED)
 
-        async def check() -> None:
-            await course.stayed()
-            await self.catalogue.confirm(family)
+        async def again(call: Callable[[], Awaitable[T]]) -> T:
+            async def attempt() -> T:
+                try:
+                    return await call()
+                except ModelServerError:
+                    await self.catalogue.reconsider(family)
+                    raise
+
+            return await retries(attempt)
 
         return await generate(
-            ServedModels(self._server, family, size, self._contexts),
+            ServedModels(self._server, family, size, self._contexts, course.stayed),
             recipe,
             pace=pace,
             rows_per_call=self._rows_per_call,
             checkpoint=course.progressed,
-            again=Retries(check),
+            again=again,
         )
-
-    async def _after(
-        self, error: ModelServerError, family: Family, order: Order, course: Course
-    ) -> tuple[Family, Size]:
-        """By what to draw the order anew: its models have other versions now. If they have not, raise the error."""
-        self.catalogue.forget(family)
-        try:
-            now, size = await Retries(course.stayed)(lambda: self.choose(order))
-        except (ModelServerError, FamilyMisfitError) as exc:
-            raise error from exc
-        if now.versions == family.versions:
-            raise error
-        _log.warning("%s; the picture begins again, by %s", error, _listed(now.versions))
-        return now, size
 
     def _pace(self, order: Order, family: Family, size: Size, most: int | None) -> Pace:
         """As the order or the settings have it; otherwise what was learned of this version of the network.

@@ -24,6 +24,10 @@ class Present:
         """Stop if nobody waits any more."""
         await self._check()
 
+    async def stayed(self) -> None:
+        """Ask for nothing again if nobody waits any more."""
+        await self._check()
+
     async def _check(self) -> None:
         if await self._request.is_disconnected():
             raise AbandonedError("the client left before its picture was done")

@@ -1,13 +1,22 @@
 """Families are learned once, and again when there is a reason."""
 
 import asyncio
+import json
 import time
 
 import httpx
 import pytest
 
+from proxy import catalogue as module
 from proxy.catalogue import Catalogue
-from proxy.errors import BadModelAnswerError, FamilyMisfitError, ModelUnavailableError, NotReadyError
+from proxy.errors import (
+    BadModelAnswerError,
+    FamilyMisfitError,
+    ModelUnavailableError,
+    NotReadyError,
+    ReplacedError,
+    UnreachableError,
+)
 from proxy.model_server import ModelServer
 from tests.proxy.fake_model_server import FakeModelServer
 from tests.proxy.fake_networks import PIXELS, models, tensor
@@ -135,16 +144,50 @@ async def test_a_family_that_was_forgotten_is_learned_again(fake: FakeModelServe
     assert fetches(fake) == 6
 
 
-async def test_a_family_is_confirmed_until_the_servers_say_otherwise(fake: FakeModelServer) -> None:
+async def test_what_the_servers_say_of_a_family_that_failed_is_told(fake: FakeModelServer) -> None:
+    """Nothing, if they have what they had, or do not say."""
     known = catalogue(fake)
     family = await known.family("emoji")
-    await known.confirm(family)
+    await known.reconsider(family)
+    fake.override = lambda _method, _path: (200, b"garbage")
+    await known.reconsider(family)
+    fake.override = lambda _method, _path: None
     fake.down = True
-    await known.confirm(family)
+    with pytest.raises(UnreachableError):
+        await known.reconsider(family)
     fake.down = False
+    fake.states["emoji_decoder"] = "UNLOADING"
+    with pytest.raises(ModelUnavailableError, match="emoji_decoder: has no loaded version"):
+        await known.reconsider(family)
+    fake.states["emoji_decoder"] = "AVAILABLE"
     fake.versions["emoji_decoder"] = "2"
-    with pytest.raises(ModelUnavailableError, match="emoji_decoder: version 2 has taken the place of 1"):
-        await known.confirm(family)
+    with pytest.raises(ReplacedError, match="emoji_decoder: version 2 has taken the place of 1"):
+        await known.reconsider(family)
+
+
+async def test_a_misfit_is_none_yet_while_a_version_is_being_loaded(fake: FakeModelServer) -> None:
+    outputs = fake.models["emoji_text_encoder"]["serving_default"]["outputs"]
+    outputs["context"] = tensor("DT_FLOAT", -1, 77, 5)
+    entries = [{"version": "1", "state": "AVAILABLE"}, {"version": "2", "state": "LOADING"}]
+    status = json.dumps({"model_version_status": entries}).encode()
+    fake.override = lambda _, path: (200, status) if path == "/v1/models/emoji_decoder" else None
+    with pytest.raises(UnreachableError, match=r"emoji_decoder: another version is being loaded.*does not fit"):
+        await catalogue(fake).family("emoji")
+
+
+@pytest.mark.parametrize(("seconds", "looks"), [(60, 1), (0.01, 3)])
+async def test_a_crowd_that_finds_nothing_asks_together(
+    fake: FakeModelServer, monkeypatch: pytest.MonkeyPatch, seconds: float, looks: int
+) -> None:
+    """For a moment, also those who come after the answer."""
+    monkeypatch.setattr(module, "_SHARED_SECONDS", seconds)
+    known = catalogue(fake, fresh_seconds=60)
+    fake.states["emoji_decoder"] = "UNLOADING"
+    for _ in range(3):
+        answers = await asyncio.gather(*(known.family("emoji") for _ in range(20)), return_exceptions=True)
+        assert {type(answer) for answer in answers} == {ModelUnavailableError}
+        await asyncio.sleep(0.1)
+    assert statuses(fake) == 6 * looks, "of each model, together and alone"
 
 
 async def test_models_describe_themselves_if_they_can(fake: FakeModelServer) -> None:

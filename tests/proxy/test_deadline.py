@@ -119,15 +119,19 @@ async def test_no_call_begins_after_the_deadline() -> None:
         async def progressed(self, progress: Progress) -> None:
             told.append(progress)
 
+        async def stayed(self) -> None:
+            told.append("stayed")
+
     deadline = Deadline.after(0.05)
     course = Course(Watcher(), deadline)
     await course.queued(1, None)
     await course.progressed(Progress(3, 20))
+    await course.stayed()
     time.sleep(0.06)  # noqa: ASYNC251 - the event loop is late
     for go_on in (course.queued(1, None), course.progressed(Progress(6, 20)), course.stayed()):
         with pytest.raises(DeadlineExceededError):
             await go_on
-    assert told == [1, Progress(3, 20)]
+    assert told == [1, Progress(3, 20), "stayed"]
 
 
 async def test_a_time_out_of_something_else_is_no_deadline() -> None:

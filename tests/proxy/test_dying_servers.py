@@ -90,6 +90,16 @@ def test_a_single_server_that_is_killed_and_comes_back_is_only_waited_for(calm: 
     assert any("asked again" in line for line in log)
 
 
+def test_who_comes_while_the_only_server_is_started_again_is_only_waiting(calm: bytes) -> None:
+    port = free_port()
+    with running_proxy(f"http://127.0.0.1:{port}") as (url, _, _), ThreadPoolExecutor(2) as pool:
+        early = [pool.submit(draw, url) for _ in range(2)]
+        time.sleep(0.5)
+        assert not any(each.done() for each in early)
+        with running(FakeModelServer(), port):  # which is there at once
+            assert [each.result()[1].content for each in early] == [calm, calm]
+
+
 def test_who_cannot_wait_is_told_how_far_it_got() -> None:
     with model_server() as (first, process), running_proxy(first) as (url, _, _), ThreadPoolExecutor(1) as pool:
         draw(url, steps=1)

@@ -1,13 +1,17 @@
 """What a client sees when models fail, and that the proxy recovers by itself."""
 
 import asyncio
+import math
+import time
 from typing import Any
 
 import httpx
 import numpy as np
 import pytest
 
+from proxy import service
 from proxy.app import create_app
+from proxy.retries import Patience
 from proxy.service import Service
 from proxy.settings import Settings
 from tests.proxy.conftest import Connect
@@ -23,8 +27,9 @@ def predicts(fake: FakeModelServer, signature: str) -> int:
 
 
 async def test_a_server_that_is_down_is_a_503_until_it_is_back(
-    client: httpx.AsyncClient, fake: FakeModelServer
+    client: httpx.AsyncClient, fake: FakeModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(service, "AT_ARRIVAL", Patience(0.5, 0))
     fake.down = True
     response = await client.get("/generate", params=QUICK)
     assert response.status_code == 503
@@ -39,14 +44,19 @@ async def test_a_server_that_is_down_is_a_503_until_it_is_back(
     assert (await client.get("/readyz")).status_code == 200
 
 
-async def test_a_server_that_goes_down_in_between_is_a_503_naming_the_model(
-    client: httpx.AsyncClient, fake: FakeModelServer
+async def test_a_model_that_is_taken_away_for_good_is_a_503_after_a_while_naming_it(
+    client: httpx.AsyncClient, fake: FakeModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(service, "ACCEPTED", Patience(math.inf, 0.5))
     assert (await client.get("/generate", params=QUICK)).status_code == 200
     fake.states["emoji_diffusion_model"] = "UNLOADING"
+    start = time.monotonic()
     response = await client.get("/generate", params=QUICK)
+    assert time.monotonic() - start >= 0.5
     assert response.status_code == 503
-    assert response.json()["error"]["details"] == [{"model": "emoji_diffusion_model", "reason": "is not loaded"}]
+    reason = "has no loaded version (versions: 1 UNLOADING)"
+    assert response.json()["error"]["details"] == [{"model": "emoji_diffusion_model", "reason": reason}]
+    assert int(response.headers["Retry-After"]) > 0
 
 
 @pytest.mark.parametrize("method", ["get", "post"])
@@ -104,18 +114,24 @@ async def test_readyz_names_the_missing_model(client: httpx.AsyncClient, fake: F
     assert response.json()["error"]["details"] == [{"model": "emoji_decoder", "reason": "is not loaded"}]
 
 
+BROKEN = "breaks off"
+
+
+@pytest.mark.parametrize("third", ["is answered", BROKEN])
 @pytest.mark.parametrize(
     ("method", "body"), [("GET", b""), ("POST", b'{"caption": "red heart", "steps": 50, "seed": 1}')]
 )
 async def test_a_request_that_the_client_abandons_stops_between_calls(
-    fake: FakeModelServer, method: str, body: bytes
+    fake: FakeModelServer, method: str, body: bytes, third: str
 ) -> None:
-    """The client leaves during the third of fifty denoising calls."""
+    """The client leaves during the third of fifty denoising calls; if it breaks off, no other server is asked."""
     gone = asyncio.Event()
 
     def watch(_method: str, _path: str) -> None:
         if predicts(fake, "denoise") == 3:
             gone.set()
+            if third is BROKEN:
+                raise httpx.ReadError("broken")
 
     fake.override = watch  # type: ignore[assignment]
     messages = [{"type": "http.request", "body": body, "more_body": False}]
@@ -131,7 +147,7 @@ async def test_a_request_that_the_client_abandons_stops_between_calls(
     async def send(message: Any) -> None:
         sent.append(message)
 
-    app = create_app(Settings(steps_per_call=1), fake.transport())
+    app = create_app(Settings(steps_per_call=1, model_server_urls=("http://a", "http://b")), fake.transport())
     scope = {
         "type": "http",
         "asgi": {"version": "3.0"},

@@ -73,6 +73,23 @@ async def test_all_share_a_failure_and_the_next_one_tries_again() -> None:
     assert await flights.join("a", call) == 2
 
 
+async def test_who_comes_after_a_call_was_forgotten_makes_another() -> None:
+    """Also when it is under way still, or its result is kept."""
+    flights, call = Flights[str, int](kept_seconds=60), Call()
+    flights.forget("a")
+    first = asyncio.create_task(flights.join("a", call))
+    await started(first)
+    flights.forget("a")
+    second = asyncio.create_task(flights.join("a", call))
+    await started(second)
+    assert call.made == 2
+    call.let.set()
+    await asyncio.gather(first, second)
+    flights.forget("a")
+    assert await flights.join("a", call) == 3
+    assert await flights.join("a", call) == 3
+
+
 async def test_who_leaves_stops_nobody_else() -> None:
     """Not even the one for whom the call was begun."""
     flights, call = Flights[str, int](), Call()

@@ -110,7 +110,7 @@ def test_the_line_is_shown(url: str, served: FakeModelServer) -> None:
 
 
 def test_how_drawings_end_is_counted(url: str, served: FakeModelServer) -> None:
-    """Cancelled, too late, and without a model: each under the type of its error."""
+    """Cancelled, too late, and refused by a model: each under the type of its error."""
     before = samples(url)
     gate = Gate(served)
     with watching(url, steps=2, steps_per_call=1) as events:
@@ -121,10 +121,10 @@ def test_how_drawings_end_is_counted(url: str, served: FakeModelServer) -> None:
     late = {"caption": "x", "deadline_seconds": 0.3, "steps": 1}
     Gate(served)
     assert httpx.get(f"{url}/generate", params=late).status_code == 504
-    served.override = lambda _, path: (404, b"{}") if path.endswith("decoder:predict") else None
-    assert httpx.get(f"{url}/generate", params={"caption": "x"}).status_code == 503
+    served.override = lambda _, path: (400, b"{}") if path.endswith("decoder:predict") else None
+    assert httpx.get(f"{url}/generate", params={"caption": "x"}).status_code == 502
     change = grown(before, samples(url))
-    for outcome in ("abandoned", "deadline_exceeded", "model_unavailable"):
+    for outcome in ("abandoned", "deadline_exceeded", "bad_model_answer"):
         assert change[f"easel_drawings_total{{outcome={outcome}}}"] == 1
     assert "easel_drawings_total{outcome=drawn}" not in change
     assert change["easel_requests_total{method=GET,path=/generate,status=504}"] == 1

@@ -13,7 +13,7 @@ from proxy.errors import (
     RefusedCallError,
     UnreachableError,
 )
-from proxy.families import parse_model
+from proxy.families import Version, parse_model
 from proxy.model_server import ModelServer
 from tests.proxy.fake_model_server import FakeModelServer
 from tests.proxy.fleet import servers_of
@@ -89,7 +89,7 @@ async def test_what_one_server_does_not_have_now_is_looked_for_at_the_others(sta
     ]
     asked = ModelServer(servers_of(clients))
     for _ in range(3):
-        assert await asked.available_versions("emoji_decoder") == ["1"]
+        assert await asked.available_versions("emoji_decoder") == [Version("1")]
         assert (await asked.metadata("emoji_decoder"))[0]["model_spec"]["version"] == "1"
         await asked.predict("emoji_decoder", "1", "describe", lambda: {"key": [""]}, ["description"], dict)
     whole.override = lacking.override
@@ -104,14 +104,32 @@ def statuses(*versions: tuple[str, str]) -> httpx.Response:
 
 
 async def test_the_highest_loaded_version_answers() -> None:
-    answer = statuses(("10", "LOADING"), ("9", "AVAILABLE"), ("2", "AVAILABLE"), ("1", "END"))
-    assert await server(lambda _: answer).available_versions("m") == ["9"]
+    answer = statuses(("10", "UNLOADING"), ("9", "AVAILABLE"), ("2", "AVAILABLE"), ("1", "END"))
+    assert await server(lambda _: answer).available_versions("m") == [Version("9")]
 
 
-@pytest.mark.parametrize("versions", [(), (("1", "LOADING"),), (("2", "END"), ("3", "LOADING"))])
-async def test_a_model_without_a_loaded_version_is_unavailable(versions: tuple[tuple[str, str], ...]) -> None:
-    with pytest.raises(ModelUnavailableError, match="no loaded version"):
+@pytest.mark.parametrize("state", ["START", "LOADING"])
+async def test_a_version_that_is_coming_is_told(state: str) -> None:
+    answer = statuses(("10", state), ("9", "AVAILABLE"))
+    assert await server(lambda _: answer).available_versions("m") == [Version("9", is_changing=True)]
+
+
+@pytest.mark.parametrize(
+    ("versions", "error"),
+    [
+        ((), ModelUnavailableError),
+        ((("1", "UNLOADING"), ("2", "END")), ModelUnavailableError),
+        ((("1", "LOADING"),), UnreachableError),
+        ((("2", "END"), ("3", "START")), UnreachableError),
+    ],
+)
+async def test_a_model_without_a_loaded_version_is_unavailable(
+    versions: tuple[tuple[str, str], ...], error: type[ModelUnavailableError]
+) -> None:
+    """It may soon be there if one is being loaded."""
+    with pytest.raises(ModelUnavailableError, match="no loaded version") as caught:
         await server(lambda _: statuses(*versions)).available_versions("m")
+    assert type(caught.value) is error
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{}", b'{"model_version_status": [5]}', b"\xff"])

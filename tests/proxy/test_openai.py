@@ -225,22 +225,42 @@ def test_an_unknown_route_has_openais_shape(client: openai.OpenAI) -> None:
     }
 
 
-@pytest.mark.parametrize(("answer", "status"), [((200, b"garbage"), 502), ((404, b"{}"), 503)], ids=str)
-def test_a_model_that_fails_is_a_server_error(
-    client: openai.OpenAI, served: FakeModelServer, answer: tuple[int, bytes], status: int
-) -> None:
+def test_a_model_that_fails_is_a_server_error(client: openai.OpenAI, served: FakeModelServer) -> None:
     """A stream says so in an event, which the client raises too."""
-    served.override = lambda _, path: answer if path.endswith(":predict") else None
+    served.override = lambda _, path: (200, b"garbage") if path.endswith(":predict") else None
     try:
         with pytest.raises(openai.InternalServerError, match="model emoji_") as caught:
-            client.images.generate(prompt=f"failing {status}")
+            client.images.generate(prompt="failing")
         with pytest.raises(openai.APIError, match="model emoji_") as streamed:
-            list(client.images.generate(prompt=f"failing {status}", stream=True))
+            list(client.images.generate(prompt="failing", stream=True))
     finally:
         served.override = lambda _method, _path: None
-    assert caught.value.status_code == status
+    assert caught.value.status_code == 502
     assert caught.value.type == streamed.value.type == "server_error"
     assert caught.value.code == streamed.value.code
+
+
+@pytest.mark.parametrize("stream", [False, True])
+async def test_a_model_that_is_away_is_asked_for_again_by_the_client_itself(
+    connect: Connect, fake: FakeModelServer, stream: bool
+) -> None:
+    """After the seconds that Retry-After says."""
+    answered: list[int] = []
+
+    async def count(answer: httpx.Response) -> None:
+        answered.append(answer.status_code)
+        fake.models = models
+
+    models, fake.models = fake.models, {}
+    async with connect() as http_client:
+        http_client.event_hooks["response"].append(count)
+        client = openai.AsyncOpenAI(base_url="http://e/v1", api_key="none", http_client=http_client)
+        start = time.monotonic()
+        answer: Any = await client.images.generate(prompt="a", stream=stream)
+        if stream:
+            assert [event.type async for event in answer] == ["image_generation.completed"]
+    assert answered == [503, 200]
+    assert time.monotonic() - start > 1.9
 
 
 async def test_a_mistake_of_the_proxy_is_a_server_error(connect: Connect, fake: FakeModelServer) -> None:

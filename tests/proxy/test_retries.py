@@ -15,9 +15,10 @@ from proxy.errors import (
     FamilyMisfitError,
     ModelUnavailableError,
     RefusedCallError,
+    ReplacedError,
     UnreachableError,
 )
-from proxy.retries import LONGEST_PAUSE_SECONDS, Retries
+from proxy.retries import LONGEST_PAUSE_SECONDS, Patience, Retries
 from tests.proxy.conftest import Connect
 from tests.proxy.fake_model_server import FakeModelServer
 
@@ -74,9 +75,8 @@ async def test_no_pause_is_longer_than_two_seconds(monkeypatch: pytest.MonkeyPat
 @pytest.mark.parametrize(
     "error",
     [
-        ModelUnavailableError("m", "is not loaded"),
         RefusedCallError("m", "answered with status 400"),
-        FamilyMisfitError("f", "?"),
+        ReplacedError("m", "version 2 has taken the place of 1"),
         AbandonedError("left"),
     ],
 )
@@ -85,6 +85,54 @@ async def test_what_would_be_the_same_again_is_not_asked_again(error: EaselError
     with pytest.raises(type(error)):
         await Retries(no_check)(call)
     assert len(call.times) == 1
+
+
+class Clock:
+    """Time in which nothing happens but pauses. Pauses add up in `now`, which is what the clock shows."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.now = time.monotonic()
+        monkeypatch.setattr(time, "monotonic", lambda: self.now)
+        monkeypatch.setattr(asyncio, "sleep", self._sleep)
+
+    async def _sleep(self, seconds: float) -> None:
+        self.now += seconds
+
+
+NOWHERE = (ModelUnavailableError("m", "is not loaded"), FamilyMisfitError("f", "?"))
+
+
+async def test_what_is_nowhere_is_asked_for_until_patience_ends(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whether there is no model, or none that fits; the error is the last one."""
+    clock = Clock(monkeypatch)
+    start, call = clock.now, Call(*NOWHERE * 50)
+    with pytest.raises(type(NOWHERE[0])):
+        await Retries(no_check, Patience(0, 10))(Call(*NOWHERE[:1] * 50))
+    assert 10 <= clock.now - start < 10 + LONGEST_PAUSE_SECONDS
+    start = clock.now
+    with pytest.raises((ModelUnavailableError, FamilyMisfitError)):
+        await Retries(no_check, Patience(0, 10))(call)
+    assert 10 <= clock.now - start < 10 + LONGEST_PAUSE_SECONDS
+    assert len(call.times) > 5
+
+
+async def test_patience_is_that_of_the_error_and_begins_anew_with_another_kind(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    clock = Clock(monkeypatch)
+    start, away = clock.now, UnreachableError("m", "away")
+    long = Call(*NOWHERE[:1] * 4, *[away] * 60, *NOWHERE[1:] * 4)
+    assert await Retries(no_check, Patience(1000, 10))(long) == "done"
+    assert clock.now - start > 20
+    for patience, error in (
+        (Patience(0, 1000), away),
+        (Patience(1000, 0), NOWHERE[0]),
+        (Patience(1000, 0), NOWHERE[1]),
+    ):
+        call = Call(error)
+        with pytest.raises(type(error)):
+            await Retries(no_check, patience)(call)
+        assert len(call.times) == 1
 
 
 @pytest.mark.parametrize(("answers", "calls"), [(1, 5), (2, 3), (3, 2), (5, 1), (8, 1)])
@@ -154,12 +202,27 @@ async def test_the_picture_is_the_one_that_no_fault_would_have_given(
     assert min(seen.values()) > 1
 
 
-@pytest.mark.parametrize("number", [400, 404, 412, 429, 500])
+@pytest.mark.parametrize("number", [404, 429])
+async def test_what_a_server_has_after_all_is_asked_for_again(
+    connect: Connect, fake: FakeModelServer, number: int
+) -> None:
+    """It says "not here", while its status says that the version is there; no step is lost."""
+    async with connect() as client:
+        calm = (await client.get("/generate", params=QUICK)).content
+    async with connect() as client:
+        fake.calls.clear()
+        seen = failing_once_each(fake, lambda: (number, b"{}"))
+        assert (await client.get("/generate", params=QUICK)).content == calm
+    assert seen["/v1/models/emoji_diffusion_model:predict"] == QUICK["steps"] + 1
+    assert sum(path.endswith("/metadata") for _, path, _ in fake.calls) == 3
+
+
+@pytest.mark.parametrize("number", [400, 412, 500])
 async def test_other_refusals_are_told_at_once(connect: Connect, fake: FakeModelServer, number: int) -> None:
     async with connect() as client:
         seen = failing_once_each(fake, lambda: (number, b"{}"))
         answer = await client.get("/generate", params={**QUICK, "negative_caption": QUICK["caption"]})
-    assert answer.status_code == (503 if number in (404, 429) else 502)
+    assert answer.status_code == 502
     assert max(seen.values()) == 1
 
 
@@ -176,19 +239,6 @@ async def test_a_model_with_bad_weights_does_not_take_until_the_deadline(
     )
     assert time.monotonic() - start < 5
     assert sum(path.endswith("diffusion_model:predict") for _, path, _ in fake.calls) == 5
-
-
-async def test_what_comes_before_a_request_is_accepted_fails_fast(
-    client: httpx.AsyncClient, fake: FakeModelServer
-) -> None:
-    """The servers are asked once for what they have; the answer says when to come again."""
-    fake.down = True
-    start = time.monotonic()
-    for path in ("/generate?caption=a", "/models", "/readyz"):
-        answer = await client.get(path)
-        assert answer.status_code == 503
-        assert int(answer.headers["Retry-After"]) > 0
-    assert time.monotonic() - start < 5
 
 
 async def test_a_call_that_took_too_long_is_made_again_with_fewer_steps(

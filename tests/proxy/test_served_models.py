@@ -12,7 +12,7 @@ import pytest
 
 from proxy import wire
 from proxy.contexts import Contexts
-from proxy.errors import BadModelAnswerError
+from proxy.errors import AbandonedError, BadModelAnswerError
 from proxy.families import NETWORKS, Family, Size, model_name
 from proxy.generation import Guidance, State
 from proxy.model_server import ModelServer
@@ -213,3 +213,29 @@ async def test_garbage_is_a_bad_answer(model: str, body: bytes) -> None:
     fake.override = lambda _method, _path: (200, body)
     with pytest.raises(BadModelAnswerError, match=model):
         await CALLS[model](served(fake))
+
+
+async def test_who_left_is_noticed_before_another_server_is_asked(fake: FakeModelServer) -> None:
+    """A context is encoded all the same: others may wait for it."""
+    failed = list[str]()
+
+    def fail_once(_: str, path: str) -> tuple[int, bytes] | None:
+        if path in failed:
+            return None
+        failed.append(path)
+        return 503, b"{}"
+
+    async def left() -> None:
+        raise AbandonedError("left")
+
+    fake.override = fail_once
+    clients = [httpx.AsyncClient(transport=fake.transport(), base_url=url) for url in ("http://a", "http://b")]
+    models = ServedModels(ModelServer(servers_of(clients)), FAMILY, SIZE, Contexts(0), left)
+    context = await models.encode(np.zeros(77, np.int32))
+    steps = np.zeros(1, np.int32), np.zeros((1, 5), np.float32)
+    with pytest.raises(AbandonedError):
+        await models.denoise(state(), Guidance(context, context, 1.0), *steps)
+    with pytest.raises(AbandonedError):
+        await models.decode(state().latent)
+    calls = [path.split("_")[1].partition(":")[0] for _, path, _ in fake.calls if path.endswith(":predict")]
+    assert calls == ["text", "text", "diffusion", "decoder"]

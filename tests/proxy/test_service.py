@@ -28,6 +28,9 @@ class Nobody:
     async def progressed(self, progress: Progress) -> None:
         """Go on."""
 
+    async def stayed(self) -> None:
+        """Go on."""
+
 
 async def test_a_size_that_came_with_a_new_version_is_drawn(fake: FakeModelServer) -> None:
     server = ModelServer(servers_of([httpx.AsyncClient(transport=fake.transport(), base_url="http://tf")]))
