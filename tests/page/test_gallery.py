@@ -49,7 +49,7 @@ def test_what_is_deleted_can_come_back(face: Face, page: Page) -> None:
     face.drawn(2)
     face.pictures.last.click()
     page.get_by_role("button", name="Delete").click()
-    face.drawn(1)
+    expect(page.locator("#said")).to_have_text("Deleted.")
     face.open()
     face.drawn(1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.page.face import Face
 from tests.page.paced import Paced
@@ -173,12 +173,11 @@ def test_a_server_that_is_away_is_waited_for(face: Face) -> None:
 
 
 def test_what_takes_long_to_load_says_so(face: Face) -> None:
-    face.page.add_init_script(
-        "const { fetch } = window; window.fetch = async (...all) => {"
-        "await new Promise((resolve) => setTimeout(resolve, 1000)); return fetch(...all); };"
-    )
+    late: list[Route] = []
+    face.page.route("**/models", lambda route: late.append(route))
     face.page.goto(face.url)
     expect(face.page.locator("#banner")).to_have_text("Asking the server what it can draw …")
+    late[0].continue_()
     expect(face.page.locator("#caption")).to_be_enabled()
     expect(face.page.locator("#banner")).to_be_hidden()
 
