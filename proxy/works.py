@@ -1,14 +1,17 @@
 """Which jobs are whose: callers that hold no name of a job may still ask how theirs is, and end it."""
 
 import time
+from base64 import b64encode
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
 from proxy.jobs import Job, Progressed, Queued, State
+from proxy.pictures import Format, encode, grid
 
 
 @dataclass(frozen=True)
@@ -23,13 +26,25 @@ class Caller:
     task: str | None
 
 
+@dataclass(frozen=True, eq=False)
+class Preview:
+    """What the pictures of a work look like so far, (n, H, W, 3) uint8."""
+
+    pictures: NDArray[np.uint8]
+
+    @cached_property
+    def png(self) -> str:
+        """All of them as one file, in base64. It is made once: callers ask more often than there is a new one."""
+        return b64encode(encode(grid(self.pictures), Format.PNG, {})).decode()
+
+
 @dataclass(eq=False)
 class Work:
-    """One job, what was last seen of it, its latest preview (n, H, W, 3) uint8, and when it began, in Unix seconds."""
+    """One job, what was last seen of it, its latest preview, and when it began, in Unix seconds."""
 
     job: Job
     state: State = field(default_factory=lambda: Queued(0))
-    preview: NDArray[np.uint8] | None = None
+    preview: Preview | None = None
     is_interrupted: bool = False
     began: float = field(default_factory=time.time)
 
@@ -37,7 +52,7 @@ class Work:
         """Keep the state, and its preview if it has one."""
         self.state = state
         if isinstance(state, Progressed) and state.preview is not None:
-            self.preview = state.preview
+            self.preview = Preview(state.preview)
 
     def interrupt(self) -> None:
         """End the work before its next call of a network."""

@@ -10,7 +10,7 @@ import orjson
 from proxy.api.automatic1111_shapes import SAMPLERS, ProgressAnswer, TextToImageRequest
 from proxy.infotext import Infotext
 from proxy.jobs import Progressed, Queued
-from proxy.pictures import Format, encode, grid
+from proxy.pictures import Format, encode
 from proxy.service import Order, Result
 from proxy.works import Work
 
@@ -85,6 +85,6 @@ def progress(works: Sequence[Work], show: bool) -> ProgressAnswer:
         progress=step / steps if steps else 0.0,
         eta_relative=seconds_left,
         state={**state, **details},
-        current_image=None if shown is None else b64encode(encode(grid(shown), Format.PNG, {})).decode(),
+        current_image=shown.png if shown else None,
         textinfo=textinfo,
     )

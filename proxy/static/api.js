@@ -24,12 +24,14 @@ function inStorage(act) {
   }
 }
 
-/** A problem as the server tells it: `message`, and `details` with one record for each parameter. */
+/**
+ * A problem as the server tells it: `message`, `details` with one record for each parameter, and `retrySeconds`,
+ * when to try again, where it says so.
+ */
 export class ApiError extends Error {
-  constructor({ message, details = [], type = "" }) {
+  constructor({ message, details = [], type = "" }, retrySeconds) {
     super(message);
-    this.type = type;
-    this.details = details;
+    Object.assign(this, { type, details, retrySeconds });
   }
 }
 
@@ -47,12 +49,13 @@ export async function get(path, parameters = {}) {
   }
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  throw refused(body.error ?? { message: `The server answered with status ${response.status}.` });
+  const said = body.error ?? { message: `The server answered with status ${response.status}.` };
+  throw refused(said, Number(response.headers.get("Retry-After")));
 }
 
 /** The problem that is said; of a key, the window hears too, whoever asked: `keyrefused`, with why. */
-function refused(said) {
-  const problem = new ApiError(said);
+function refused(said, retrySeconds) {
+  const problem = new ApiError(said, retrySeconds);
   if (problem.type === KEY_REFUSED) dispatchEvent(new CustomEvent("keyrefused", { detail: said.message }));
   return problem;
 }

@@ -1,22 +1,25 @@
 // How many tokens a text has left before its end is cut off, by the server's own tokenizer.
 
 import { get } from "./api.js";
-import { byId, size } from "./elements.js";
+import { byId, short, size } from "./elements.js";
 
 const PATIENCE_MILLISECONDS = 200;
 const FEW = 10;
+const MOST_REPEATED = 120;
+// How much there is to worry about.
+const [NOTHING, NEARLY_FULL, TOO_LONG] = [0, 1, 2];
 
 export class Counter {
   #field;
   #place;
   #say;
   #longest;
-  #isWarning = false;
+  #worry = NOTHING;
   #timer;
 
   /**
    * name: of the field; `<name>-tokens` shows the count; longest: how many characters the server reads;
-   * say: tells a warning to those who do not see it.
+   * say: tells it to those who do not see it, when there is more to worry about than before.
    */
   constructor(name, longest, say) {
     this.#longest = longest;
@@ -33,7 +36,7 @@ export class Counter {
   async count() {
     const caption = this.#field.value;
     if (size(caption) > this.#longest) {
-      this.#tell(`Too long: at most ${this.#longest} characters.`, true);
+      this.#tell(`Too long: at most ${this.#longest} characters.`, TOO_LONG);
       return;
     }
     const counted = caption.trim() && await get("tokens", { caption }).catch(() => undefined);
@@ -43,19 +46,20 @@ export class Counter {
   /** What is counted; nothing where there is nothing to count, or no answer. */
   #show(counted) {
     if (!counted) {
-      this.#tell("", false);
+      this.#tell("", NOTHING);
       return;
     }
     const { tokens, most, dropped } = counted;
-    const left = `${most - tokens} of ${most} tokens left`;
-    const text = dropped ? `Too long by: “${dropped}”. The networks read ${most} tokens.` : left;
-    this.#tell(text, Boolean(dropped) || most - tokens < FEW);
+    const left = most - tokens;
+    const end = short(dropped, MOST_REPEATED);
+    if (dropped) this.#tell(`Too long by: “${end}”. The networks read ${most} tokens.`, TOO_LONG);
+    else this.#tell(`${left} of ${most} tokens left`, left < FEW ? NEARLY_FULL : NOTHING);
   }
 
-  #tell(text, isWarning) {
+  #tell(text, worry) {
     this.#place.textContent = text;
-    if (isWarning && !this.#isWarning) this.#say(text);
-    this.#isWarning = isWarning;
-    this.#place.classList.toggle("warning", isWarning);
+    if (worry > this.#worry) this.#say(text);
+    this.#worry = worry;
+    this.#place.classList.toggle("warning", worry > NOTHING);
   }
 }

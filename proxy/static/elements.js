@@ -17,3 +17,12 @@ const TITLES = { guidance_scale: "Guidance", n: "Pictures" };
 
 /** A parameter's name as people read it. */
 export const words = (name) => TITLES[name] ?? (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
+
+/** What a server said, as a sentence. */
+export const sentence = (said) => `${said[0].toUpperCase()}${said.slice(1)}.`.replace(/\.\.$/, ".");
+
+/** A text, or the beginning of one that has more characters than that. */
+export function short(text, most) {
+  const characters = [...text];
+  return characters.length > most ? `${characters.slice(0, most).join("")} …` : text;
+}

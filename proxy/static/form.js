@@ -1,11 +1,12 @@
 // The form: its fields, limits, defaults and words are the server's own.
 
-import { byId, make, size, words } from "./elements.js";
+import { byId, make, short, size, words } from "./elements.js";
 import { Counter } from "./counter.js";
 
 const NUMBERS = ["steps", "guidance_scale", "seed", "n"];
 const CHOICES = ["family", "size", "sampler", "format"];
 const TEXTS = ["caption", "negative_caption"];
+const MOST_REPEATED = 40;
 const COUNT = new Intl.NumberFormat("en", { notation: "compact", compactDisplay: "long", maximumSignificantDigits: 3 });
 
 export class Form {
@@ -29,6 +30,7 @@ export class Form {
     this.#lock(false);
     this.#suit();
     for (const name of TEXTS) byId(name).addEventListener("keydown", (event) => this.#enter(event));
+    byId("form").addEventListener("input", ({ target }) => this.#calm(target));
   }
 
   /** Let people in, or in again. */
@@ -82,7 +84,7 @@ export class Form {
         isAtHome = false;
         continue;
       }
-      place.textContent = sentence(received, allowed);
+      place.textContent = asked(received, allowed);
       field.setAttribute("aria-invalid", "true");
       if (byId("settings").contains(field)) byId("settings").open = true;
     }
@@ -94,8 +96,12 @@ export class Form {
 
   /** Forget the problems. */
   calm() {
-    for (const place of byId("form").querySelectorAll(".error")) place.textContent = "";
-    for (const field of byId("form").querySelectorAll("[aria-invalid]")) field.removeAttribute("aria-invalid");
+    for (const field of byId("form").querySelectorAll("[aria-invalid]")) this.#calm(field);
+  }
+
+  #calm(field) {
+    field.removeAttribute("aria-invalid");
+    byId(`${field.id}-error`).textContent = "";
   }
 
   #fits(name) {
@@ -119,7 +125,7 @@ export class Form {
   #enter(event) {
     if (event.key !== "Enter" || event.shiftKey || event.isComposing) return;
     event.preventDefault();
-    byId("form").requestSubmit();
+    if (!event.repeat) byId("form").requestSubmit();
   }
 
   /** Show what the chosen family has. */
@@ -175,6 +181,7 @@ export class Form {
 
   #roll() {
     byId("seed").value = Math.floor(Math.random() * (this.#catalogue.parameters.seed.maximum + 1));
+    this.#calm(byId("seed"));
   }
 
   #lock(isLocked) {
@@ -194,10 +201,9 @@ export class Form {
   }
 }
 
-function sentence(received, allowed) {
-  if (received === null || received === "") return `Please give ${allowed}.`;
-  const came = String(received);
-  return `${came.length > 40 ? `${came.slice(0, 40)} …` : came} will not do. Please give ${allowed}.`;
+function asked(received, allowed) {
+  const please = `Please give ${allowed}.`;
+  return received === null || received === "" ? please : `${short(String(received), MOST_REPEATED)} will not do. ${please}`;
 }
 
 function icon(name) {

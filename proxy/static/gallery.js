@@ -1,13 +1,14 @@
 // The pictures that were drawn: a grid, and one of them large with its parameters.
 
 import { ApiError, address } from "./api.js";
-import { byId, make, words } from "./elements.js";
+import { byId, make, short, words } from "./elements.js";
 
 // What decides a picture.
 const NUMBERS = ["steps", "guidance_scale", "seed"];
 const DECISIVE = ["caption", "negative_caption", ...NUMBERS, "sampler", "width", "height", "family", "format"];
-// What stands beside it; the caption is its title.
-const TOLD = ["negative_caption", ...NUMBERS, "sampler", "size", "family", "format"];
+// What stands beside it; the caption is its title, and only stands there too if it is too long for that.
+const TOLD = ["negative_caption", ...NUMBERS, "sampler", "size", "family", "format", "caption"];
+const LONGEST_TITLE = 120;
 
 export class Gallery {
   #history;
@@ -83,9 +84,11 @@ export class Gallery {
   #view(record) {
     this.#open = record;
     const { parameters } = record;
-    byId("viewer-title").textContent = parameters.caption;
+    const title = short(parameters.caption, LONGEST_TITLE);
+    byId("viewer-title").textContent = title;
     Object.assign(byId("viewer-picture"), { src: this.#source(record), alt: parameters.caption });
-    const told = { ...parameters, size: `${parameters.width} × ${parameters.height}` };
+    const caption = title === parameters.caption ? "" : parameters.caption;
+    const told = { ...parameters, size: `${parameters.width} × ${parameters.height}`, caption };
     byId("viewer-parameters").replaceChildren(...TOLD.filter((name) => told[name] !== "").flatMap((name) => [
       make("dt", { textContent: words(name) }),
       make("dd", { textContent: told[name] }),

@@ -7,7 +7,8 @@ export class History {
   static async open() {
     const history = new History(await database().catch(() => undefined));
     const kept = await history.#run("readonly", (store) => store.getAll()).catch(() => []);
-    history.records = (kept ?? []).sort((one, other) => other.drawn - one.drawn);
+    history.records = kept ?? [];
+    history.#sort();
     return history;
   }
 
@@ -30,18 +31,22 @@ export class History {
   }
 
   async delete(record) {
-    const place = this.records.indexOf(record);
-    this.records.splice(place, 1);
-    this.#deleted.push({ record, place });
+    this.records.splice(this.records.indexOf(record), 1);
+    this.#deleted.push(record);
     await this.#run("readwrite", (store) => store.delete(record.id)).catch(() => {}); // then it is back after a reload
   }
 
-  /** Bring back what was deleted last. */
+  /** Bring back what was deleted last, to its place: others may have come meanwhile. */
   async undo() {
-    const { record, place } = this.#deleted.pop();
-    this.records.splice(place, 0, record);
+    const record = this.#deleted.pop();
+    this.records.push(record);
+    this.#sort();
     await this.#keep(record);
     return record;
+  }
+
+  #sort() {
+    this.records.sort((one, other) => other.drawn - one.drawn);
   }
 
   /** A full disk is no reason to lose sight of a picture. */

@@ -1,15 +1,16 @@
 // The page: one drawing at a time, from the form to the pictures.
 
-import { ApiError, KEY_REFUSED, OFFLINE, draw, get } from "./api.js";
+import { ApiError, KEY_REFUSED, draw, get } from "./api.js";
 import { announce } from "./banner.js";
-import { byId } from "./elements.js";
+import { byId, sentence } from "./elements.js";
 import { Form } from "./form.js";
 import { Gallery } from "./gallery.js";
 import { History } from "./history.js";
 import { askForKey } from "./lock.js";
 
 const PREVIEW_STEPS = 5;
-const RETRY_MILLISECONDS = 2000;
+const RETRY_SECONDS = 2;
+const LONG_SECONDS = 120;
 
 let current;
 let isConnecting = false;
@@ -30,9 +31,9 @@ async function connect() {
       await askForKey(answer.message);
       continue;
     }
-    const cause = answer === OFFLINE ? answer.message : `Not ready: ${answer.message}.`;
-    announce(`${cause} Trying again …`);
-    await new Promise((resolve) => setTimeout(resolve, RETRY_MILLISECONDS));
+    announce(`${sentence(answer.message)} Trying again …`);
+    const seconds = answer.retrySeconds || RETRY_SECONDS;
+    await new Promise((resolve) => setTimeout(resolve, seconds * 1000));
   }
 }
 
@@ -48,7 +49,7 @@ async function submit(parameters) {
   }
   begin();
   current = draw({ ...parameters, preview_steps: PREVIEW_STEPS }, {
-    queued: ({ position }) => tell(`In line, number ${position}`),
+    queued: ({ position, seconds_left: seconds }) => tell(`In line, number ${position}`, left(seconds)),
     progress: (progress) => show({ text: timed(progress), ...progress }),
     lost: () => tell("The connection broke. Trying again …"),
   });
@@ -80,10 +81,14 @@ function busy(isBusy) {
   gallery.isBusy = isBusy;
 }
 
-function timed({ step, steps, seconds_left: secondsLeft }) {
-  if (step === steps) return "Last strokes";
-  const left = secondsLeft >= 1 ? `, ${Math.ceil(secondsLeft)} s left` : "";
-  return `Step ${step} of ${steps}${left}`;
+function timed({ step, steps, seconds_left: seconds }) {
+  return step === steps ? "Last strokes" : `Step ${step} of ${steps}${left(seconds)}`;
+}
+
+/** What is said of the time that is left, if it is known and worth it. */
+function left(seconds) {
+  if (!(seconds >= 1)) return "";
+  return seconds > LONG_SECONDS ? `, ${Math.ceil(seconds / 60)} min left` : `, ${Math.ceil(seconds)} s left`;
 }
 
 function show({ text, step, steps, preview }) {
@@ -92,9 +97,9 @@ function show({ text, step, steps, preview }) {
   if (preview) Object.assign(byId("preview"), { src: preview, hidden: false });
 }
 
-/** To those who see the page, and those who do not. */
-function tell(text) {
-  show({ text });
+/** To those who see the page, and those who do not; more: what is not worth hearing. */
+function tell(text, more = "") {
+  show({ text: text + more });
   say(text);
 }
 
@@ -107,7 +112,7 @@ function complain(problem) {
   }
   const details = problem.details.filter(({ parameter }) => parameter);
   const isAtHome = form.complain(details) && details.length > 0;
-  if (!isAtHome) fail(`${problem.message}.`.replace(/\.\.$/, "."));
+  if (!isAtHome) fail(sentence(problem.message));
 }
 
 function fail(text) {

@@ -20,7 +20,7 @@ def test_who_comes_second_stands_in_line(held: Face, paced: Paced, visit: Visit)
         held.draw("red heart", steps=150)
         expect(held.page.locator("#preview")).to_be_visible()
         second.draw("rocket", steps=2)
-        expect(second.page.locator("#step")).to_have_text("In line, number 1")
+        expect(second.page.locator("#step")).to_contain_text("In line, number 1")
         expect(second.page.locator("#said")).to_have_text("In line, number 1")
         held.page.keyboard.press("Escape")
         paced.let()
@@ -99,7 +99,7 @@ def test_a_server_without_models_is_waited_for(stack: Stack, visit: Visit) -> No
     port = free_port()
     with proxy_process([f"http://127.0.0.1:{free_port()}"], "emoji", port), visit(f"http://127.0.0.1:{port}") as face:
         _until_up(face)
-        expect(face.page.locator("#banner")).to_contain_text("Not ready:")
+        expect(face.page.locator("#banner")).to_contain_text("Trying again")
         expect(face.page.locator("#banner")).to_contain_text("emoji_text_encoder")
         expect(face.page.locator("#caption")).to_be_disabled()
         face.complaints.clear()  # of the status 503
@@ -108,10 +108,10 @@ def test_a_server_without_models_is_waited_for(stack: Stack, visit: Visit) -> No
 def test_failures_on_the_way_are_told_as_sentences(face: Face, page: Page) -> None:
     """What no field is about stands above the pictures; a job that the server has forgotten is to be drawn again."""
     failure = page.locator("#failure")
-    error = 'event: error\ndata: {"error": {"type": "model_timeout", "message": "emoji_decoder did not answer"}}\n\n'
+    error = 'event: error\ndata: {"error": {"type": "bad_model_answer", "message": "model emoji_decoder: NaN"}}\n\n'
     _answer_events(page, status=200, content_type="text/event-stream", body=error)
     face.draw("red heart")
-    expect(failure).to_have_text("emoji_decoder did not answer.")
+    expect(failure).to_have_text("Model emoji_decoder: NaN.")
     expect(page.locator("#work")).to_be_hidden()
     _answer_events(page, status=204)
     face.draw("red heart")

@@ -24,7 +24,7 @@ def guarded(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, str
 
 
 def test_a_key_is_asked_for_and_goes_with_what_is_tried(guarded: tuple[str, str], browser: Browser) -> None:
-    """A wrong one is told; each request says whether it needs one, and how it is sent."""
+    """One that cannot be sent is kept back, a wrong one is told; each request says whether it needs one, and how."""
     url, secret = guarded
     with browser.new_context() as context:
         page = context.new_page()
@@ -32,6 +32,10 @@ def test_a_key_is_asked_for_and_goes_with_what_is_tried(guarded: tuple[str, str]
         field = page.get_by_label("API key", exact=True).last
         expect(page.locator("#banner")).to_contain_text("an API key is needed here")
         expect(field).to_be_focused()
+        field.fill("\N{KEY}")
+        page.keyboard.press("Enter")
+        expect(field).to_have_value("\N{KEY}")
+        expect(page.locator("#banner")).to_contain_text("an API key is needed here")
         for given in ("alice.wrong", secret):
             field.fill(given)
             page.keyboard.press("Enter")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Page, Route, expect
 
 from tests.page.face import Face
 from tests.page.paced import Paced
@@ -96,6 +96,21 @@ def test_on_a_small_screen_one_sees_what_happens(held: Face, paced: Paced) -> No
     expect(page.locator("#n-error")).to_be_in_viewport()
 
 
+def test_long_captions_push_nothing_off_a_phone(face: Face, page: Page) -> None:
+    """Neither when they are typed nor above their picture, where the whole of them can be read."""
+    page.set_viewport_size({"width": 360, "height": 740})
+    caption = ("cat " * 600).strip()
+    page.locator("#caption").fill(caption)
+    expect(page.locator("#caption-tokens")).to_contain_text("Too long by: “cat cat")
+    expect(page.locator("#draw")).to_be_in_viewport()
+    face.draw(caption, steps=1)
+    face.drawn(1)
+    face.pictures.first.click()
+    expect(page.locator("#viewer").get_by_role("button", name="Close")).to_be_in_viewport()
+    expect(page.locator("#viewer-picture")).to_be_in_viewport()
+    expect(page.locator("#viewer-parameters dd").last).to_have_text(caption)
+
+
 def test_the_keyboard_reaches_everything(face: Face, page: Page) -> None:
     """A picture is drawn, opened, deleted and brought back without a mouse."""
     page.keyboard.type("red heart")
@@ -158,12 +173,11 @@ def test_a_server_that_is_away_is_waited_for(face: Face) -> None:
 
 
 def test_what_takes_long_to_load_says_so(face: Face) -> None:
-    face.page.add_init_script(
-        "const { fetch } = window; window.fetch = async (...all) => {"
-        "await new Promise((resolve) => setTimeout(resolve, 1000)); return fetch(...all); };"
-    )
+    late: list[Route] = []
+    face.page.route("**/models", lambda route: late.append(route))
     face.page.goto(face.url)
     expect(face.page.locator("#banner")).to_have_text("Asking the server what it can draw …")
+    late[0].continue_()
     expect(face.page.locator("#caption")).to_be_enabled()
     expect(face.page.locator("#banner")).to_be_hidden()
 

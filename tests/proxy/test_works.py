@@ -5,6 +5,7 @@ import weakref
 import numpy as np
 import pytest
 
+from proxy.api.automatic1111_answers import progress
 from proxy.errors import AbandonedError
 from proxy.jobs import Job, Progressed, Queued
 from proxy.works import Caller, Work, Works
@@ -20,10 +21,26 @@ def test_a_preview_is_kept_until_the_next_one() -> None:
     work = Work(job())
     work.saw(Progressed(1, 9, 4.0, PREVIEW))
     work.saw(Progressed(2, 9, 3.5, None))
-    assert work.preview is PREVIEW
+    kept = work.preview
+    assert kept is not None
+    assert kept.pictures is PREVIEW
     assert work.state == Progressed(2, 9, 3.5, None)
     work.saw(Queued(1))
-    assert work.preview is PREVIEW
+    assert work.preview is kept
+
+
+def test_a_preview_is_encoded_once() -> None:
+    """However often a caller asks how far its work is; the next one is another file."""
+    work = Work(job())
+    work.saw(Progressed(1, 9, 4.0, PREVIEW))
+    first = progress([work], show=True).current_image
+    work.saw(Progressed(2, 9, 3.5, None))
+    assert progress([work], show=True).current_image is first
+    assert first is not None
+    work.saw(Progressed(3, 9, 3.0, PREVIEW + 1))
+    second = progress([work], show=True).current_image
+    assert second is not None
+    assert second != first
 
 
 def test_a_caller_has_its_work_only_and_the_oldest_first() -> None:
