@@ -13,14 +13,15 @@ import pytest
 from proxy.app import create_app
 from proxy.settings import Settings
 from tests.proxy.fake_model_server import FakeModelServer, running
-from tests.proxy.own_time import OwnTime
+from tests.proxy.own_time import LOOPS
 from tests.proxy.proxy_process import running_proxy
 
 Connect = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
 
 
 def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
-    return {"loop": OwnTime if item.get_closest_marker("own_time") else asyncio.new_event_loop}
+    loops = [loop for mark, loop in LOOPS.items() if item.get_closest_marker(mark)]
+    return {"loop": loops[0] if loops else asyncio.new_event_loop}
 
 
 @pytest.fixture

@@ -1,31 +1,22 @@
-"""An event loop whose time is no machine's: a test that waits takes no time, and one that is held up is not late."""
+"""Event loops whose time is not the machine's: what waits is neither late nor early, however busy the machine is."""
 
 import asyncio
 import selectors
-from typing import Any
+from collections.abc import Callable
 
 
 class OwnTime(asyncio.SelectorEventLoop):
     """Its clock stands still while there is something to do, and jumps to the next moment that somebody waits for.
 
-    It stands still while a thread of its executor works, too. Not for real sockets: nobody would wait for the others.
+    For what has neither sockets nor threads: nobody would wait for those.
     """
 
     def __init__(self) -> None:
-        self.now, self.threads = 0.0, 0
+        self.now = 0.0
         super().__init__(_Jumping(self))
 
     def time(self) -> float:
         return self.now
-
-    def run_in_executor(self, *args: Any) -> asyncio.Future[Any]:
-        self.threads += 1
-        future = super().run_in_executor(*args)
-        future.add_done_callback(self._came_back)
-        return future
-
-    def _came_back(self, _: object) -> None:
-        self.threads -= 1
 
 
 class _Jumping(selectors.SelectSelector):
@@ -34,16 +25,38 @@ class _Jumping(selectors.SelectSelector):
         self._loop = loop
 
     def select(self, timeout: float | None = None) -> list[tuple[selectors.SelectorKey, int]]:
-        if timeout is None or self._loop.threads:
-            return super().select(timeout)
+        if timeout is None:
+            return super().select()
         found = super().select(0)
         if not found:
             self._loop.now += max(0, timeout)
         return found
 
 
-def own_time() -> OwnTime:
-    """The loop that runs, of a test that is marked so."""
+class SkippedTime(asyncio.SelectorEventLoop):
+    """Its clock is the machine's, but a test may skip what it would have to wait for."""
+
+    skipped = 0.0
+
+    def time(self) -> float:
+        return super().time() + self.skipped
+
+    def skip(self, seconds: float) -> None:
+        """It is so much later."""
+        self.skipped += seconds
+
+
+LOOPS: dict[str, Callable[[], asyncio.AbstractEventLoop]] = {"own_time": OwnTime, "skipped_time": SkippedTime}
+"""By the mark of the tests that run on them."""
+
+
+def now() -> float:
+    """What the running loop's clock says."""
+    return asyncio.get_running_loop().time()
+
+
+def skip(seconds: float) -> None:
+    """Skip time, in a test that is marked so."""
     loop = asyncio.get_running_loop()
-    assert isinstance(loop, OwnTime)
-    return loop
+    assert isinstance(loop, SkippedTime)
+    loop.skip(seconds)

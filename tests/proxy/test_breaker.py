@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator
 import pytest
 
 from proxy.breaker import Breaker, Health
-from tests.proxy.own_time import own_time
+from tests.proxy.own_time import now
 
 pytestmark = pytest.mark.own_time
 
@@ -16,11 +16,11 @@ class Probed:
     """A server that is as `health` says; times: of the probes, in seconds from the beginning."""
 
     def __init__(self, health: Health) -> None:
-        self.health, self.times, self._start = health, list[float](), own_time().time()
+        self.health, self.times, self._start = health, list[float](), now()
         self.breaker = Breaker(self._probe)
 
     async def _probe(self) -> Health:
-        self.times.append(own_time().time() - self._start)
+        self.times.append(now() - self._start)
         return self.health
 
     async def until(self, health: Health) -> None:
@@ -74,15 +74,15 @@ async def test_a_server_whose_probes_are_better_than_its_calls_waits_longer_each
     """Until a call goes well."""
     async with probed() as server:
         for pause in (0, 1, 2):
-            start = own_time().time()
+            start = now()
             server.breaker.failed()
             await server.until(Health.WELL)
-            assert pause <= own_time().time() - start < pause + 0.1
+            assert pause <= now() - start < pause + 0.1
         server.breaker.answered_well()
-        start = own_time().time()
+        start = now()
         server.breaker.failed()
         await server.until(Health.WELL)
-        assert own_time().time() - start < 0.1
+        assert now() - start < 0.1
 
 
 async def test_bad_answers_set_aside_if_they_come_in_a_row() -> None:

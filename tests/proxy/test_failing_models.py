@@ -14,8 +14,6 @@ from tests.proxy.conftest import Connect
 from tests.proxy.fake_model_server import FakeModelServer
 from tests.proxy.fake_networks import models, tensor
 
-pytestmark = pytest.mark.own_time
-
 QUICK = {"caption": "red heart", "steps": 4, "seed": 42}
 READY_SECONDS = 1.1  # for which readiness stays what it was
 
