@@ -13,6 +13,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from local.stack import free_port
+
 ROOT = Path(__file__).parents[2]
 _START_SECONDS = 120
 
@@ -31,12 +33,6 @@ class Answer(NamedTuple):
     @property
     def error(self) -> str:
         return str(self.json["error"])
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as bound:
-        return int(bound.getsockname()[1])
 
 
 class ServerProcess:

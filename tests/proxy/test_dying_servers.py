@@ -11,8 +11,9 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from local.stack import free_port
 from tests.proxy.fake_model_server import FakeModelServer, running
-from tests.proxy.proxy_process import ROOT, free_port, running_proxy, wait_until_healthy
+from tests.proxy.proxy_process import ROOT, running_proxy, wait_until_healthy
 
 CALL_SECONDS = 2
 SERVE = """
