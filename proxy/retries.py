@@ -1,8 +1,8 @@
 """How long a request goes on asking the model servers."""
 
+import asyncio
 import logging
 import math
-import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import TypeVar
@@ -108,11 +108,12 @@ class _Outlook:
             return not isinstance(error, RefusedCallError) and self._bad_answers < MOST_BAD_ANSWERS
         if not isinstance(error, ModelUnavailableError | FamilyMisfitError):
             return False
+        now = asyncio.get_running_loop().time()
         is_unreachable = isinstance(error, UnreachableError)
         if is_unreachable != self._was_unreachable:
-            self._was_unreachable, self._since = is_unreachable, time.monotonic()
+            self._was_unreachable, self._since = is_unreachable, now
         seconds = self._patience.unreachable_seconds if is_unreachable else self._patience.absent_seconds
-        return time.monotonic() - self._since < seconds
+        return now - self._since < seconds
 
 
 def _tell(state: RetryCallState) -> None:

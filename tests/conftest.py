@@ -1,16 +1,23 @@
 """What must come before any other import of a test, and the bundled family, exported once for all of them."""
 
+import inspect
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import httpx
 import pytest
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "2")
 
 # First, because the model server's own import of TensorFlow leaves Keras out for the whole process.
 import tensorflow  # noqa: F401
+
+PATIENCE_SECONDS = 120
+# By itself, httpx gives an answer up after five seconds, in which a busy machine may not even have begun with it.
+for _name in ("connect", "read", "write", "pool"):
+    setattr(inspect.signature(httpx.get).parameters["timeout"].default, _name, PATIENCE_SECONDS)
 
 
 @pytest.fixture(scope="session")

@@ -41,9 +41,9 @@ def test_overhead_runs(models: Path, tmp_path: Path, steps_per_call: list[str], 
 def test_wire_runs(tmp_path: Path) -> None:
     """All four ways to have a step are timed, raw bytes in fewer milliseconds than JSON."""
     wire.main(["--rounds", "2", "--results", str(tmp_path)])
-    rows = {what: row["median"] for what, row in _rows(tmp_path / "wire.json").items()}
+    rows = {what: min(row["values"]) for what, row in _rows(tmp_path / "wire.json").items()}
     assert list(rows) == ["JSON, columns", "JSON, rows", "raw, 1 a call", "raw, 5 a call"]
-    assert rows["raw, 5 a call"] < rows["JSON, columns"]
+    assert rows["raw, 5 a call"] < rows["JSON, columns"], "of the fastest, as the others had to wait for the machine"
 
 
 @TWO_CORES

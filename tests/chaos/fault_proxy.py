@@ -12,6 +12,8 @@ from enum import StrEnum
 from types import TracebackType
 from typing import Any
 
+from local.stack import free_port
+
 NAN = b"\0\0\xc0\x7f"
 
 
@@ -31,7 +33,7 @@ class FaultProxy:
         self._listener: asyncio.Server | None = None
         self._armed: list[Fault] = []
         self._writers: set[asyncio.StreamWriter] = set()
-        self.port = 0
+        self.port = free_port()
         self.done: dict[Fault, int] = dict.fromkeys(Fault, 0)
 
     async def __aenter__(self) -> FaultProxy:
@@ -44,7 +46,6 @@ class FaultProxy:
     async def open(self) -> None:
         """Take connections, always on the same port."""
         self._listener = await asyncio.start_server(self._serve, "127.0.0.1", self.port, limit=1 << 24)
-        self.port = self._listener.sockets[0].getsockname()[1]
 
     def close(self) -> None:
         """Refuse connections and reset those that there are, as the kernel does for a process that was killed."""

@@ -23,8 +23,8 @@ from tests.chaos.fault_proxy import FaultProxy
 
 FAMILY = "emoji"
 VARIED = "diffusion_model"
-START_SECONDS = 120
-# Between SIGTERM and the moment at which the proxy closes its door, and some for a machine that is busy.
+START_SECONDS = 600
+# Between the moments that a user, or this module, writes down, and those at which it is so.
 SLACK_SECONDS = 1.0
 # In saved_model.pb, as a float in a list of one: what the layers of normalisation add to the variance, and more of it.
 _EPSILON, _LARGER_EPSILON = (b"\x2a\x04" + struct.pack("<f", epsilon) for epsilon in (1e-5, 1e-2))
@@ -87,7 +87,7 @@ class ModelServer:
 class Proxy:
     """The proxy process, always on the same port. ended_at, statuses: when it was told to end, and how it did.
 
-    back_at: when it answered again, one shorter than `ended_at` while it does not.
+    gone_at: when it had ended. back_at: when it answered again. Both are shorter than `ended_at` until then.
     """
 
     def __init__(self, model_server_urls: list[str], log: Path, settings: dict[str, object]) -> None:
@@ -99,6 +99,7 @@ class Proxy:
         self._log = log
         self._process: subprocess.Popen[bytes] | None = None
         self.ended_at: list[float] = []
+        self.gone_at: list[float] = []
         self.back_at: list[float] = []
         self.is_up = asyncio.Event()
         self.statuses: list[int] = []
@@ -121,8 +122,9 @@ class Proxy:
         return any(ended - SLACK_SECONDS <= moment <= back + SLACK_SECONDS for ended, back in times)
 
     def was_closing(self, moment: float) -> bool:
-        """Whether its door was being shut, give or take a second."""
-        return any(abs(ended - moment) <= SLACK_SECONDS for ended in self.ended_at)
+        """Whether its door was being shut, or was shut, give or take a second."""
+        times = itertools.zip_longest(self.ended_at, self.gone_at, fillvalue=math.inf)
+        return any(ended - SLACK_SECONDS <= moment <= gone + SLACK_SECONDS for ended, gone in times)
 
     async def stop(self) -> None:
         """SIGTERM, and wait for the end."""
@@ -131,6 +133,7 @@ class Proxy:
         self.is_up.clear()
         self._process.send_signal(signal.SIGTERM)
         self.statuses.append(await asyncio.to_thread(self._process.wait))
+        self.gone_at.append(time.monotonic())
 
     def log(self) -> str:
         """All that it said."""

@@ -86,13 +86,15 @@ class User:
         self.complaints: list[str] = []
 
     async def draw_until(self, end: asyncio.Event) -> None:
-        """One picture after the other."""
+        """One picture after the other. Who is told to come back is counted once, however often that is."""
+        was_away = False
         while not end.is_set():
             asked = self._random.choice(pictures())
             way = self._random.choice(("get", "post", "events"))
             limit = SHORT_SECONDS if self._random.random() < 0.1 else DEADLINE_SECONDS
             outcome = await self._draw(way, asked, limit)
-            self.outcomes[outcome] += 1
+            self.outcomes[outcome] += not (was_away and outcome is Outcome.AWAY)
+            was_away = outcome is Outcome.AWAY
             if outcome is Outcome.REFUSED:
                 await self._proxy.is_up.wait()
             if outcome is Outcome.AWAY:

@@ -17,5 +17,5 @@ def stack(models: Path) -> Iterator[Stack]:
 
 @pytest.fixture
 def client(stack: Stack) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=stack.url, timeout=120, trust_env=False) as session:
+    with httpx.Client(base_url=stack.url, timeout=500, trust_env=False) as session:
         yield session

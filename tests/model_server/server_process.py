@@ -8,13 +8,16 @@ import socket
 import subprocess
 import sys
 import time
-from contextlib import closing
+from collections.abc import Callable, Iterator
+from contextlib import closing, contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Any, NamedTuple, Self
 
+from local.stack import free_port
+
 ROOT = Path(__file__).parents[2]
-_START_SECONDS = 120
+_START_SECONDS = 300
 
 
 class Answer(NamedTuple):
@@ -31,12 +34,6 @@ class Answer(NamedTuple):
     @property
     def error(self) -> str:
         return str(self.json["error"])
-
-
-def free_port() -> int:
-    """A port that was free a moment ago."""
-    with closing(socket.create_server(("127.0.0.1", 0))) as bound:
-        return int(bound.getsockname()[1])
 
 
 class ServerProcess:
@@ -82,7 +79,7 @@ class ServerProcess:
         if self.process.poll() is None:
             self.process.send_signal(number)
         try:
-            return self.process.wait(60)
+            return self.process.wait(120)
         except subprocess.TimeoutExpired:
             self.process.kill()
             self.process.wait()
@@ -92,8 +89,21 @@ class ServerProcess:
         self, method: str, path: str, body: bytes | str | None = None, headers: dict[str, str] | None = None
     ) -> Answer:
         """One request over a connection of its own."""
-        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)) as connection:
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)) as connection:
             return send(connection, method, path, body, headers)
+
+    @contextmanager
+    def begun(self, model: str, document: Any) -> Iterator[Callable[[], Answer]]:
+        """A prediction that the server has begun with; in the block, a call waits for its answer."""
+        with closing(http.client.HTTPConnection("127.0.0.1", self.port, timeout=600)) as connection:
+            connection.request("POST", f"/v1/models/{model}:predict", json.dumps(document))
+            self.get(f"/v1/models/{model}")  # which it reads, and answers, after what came before
+
+            def answer() -> Answer:
+                response = connection.getresponse()
+                return Answer(response.status, dict(response.getheaders()), response.read())
+
+            yield answer
 
     def get(self, path: str) -> Answer:
         return self.request("GET", path)

@@ -158,10 +158,10 @@ def hasty(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Se
     config = write_models(
         root,
         small=(slow, "max_batch_size { value: 1 } max_enqueued_batches { value: 1 }"),
-        waits=(slow, "batch_timeout_micros { value: 2000000 }"),
-        waits_too_long=(slow, "batch_timeout_micros { value: 3500000 }"),
+        waits=(slow, "batch_timeout_micros { value: 1000000 }"),
+        waits_too_long=(slow, "batch_timeout_micros { value: 5500000 }"),
     )
-    flags = (f"--batching_parameters_file={root}/batching", "--rest_api_timeout_in_ms=3000")
+    flags = (f"--batching_parameters_file={root}/batching", "--rest_api_timeout_in_ms=5000")
     with ServerProcess(root / "log", config, *PER_VERSION, *flags) as process:
         yield process
 
@@ -184,7 +184,7 @@ def test_a_run_has_the_time_that_waiting_left(hasty: ServerProcess) -> None:
     answer = hasty.predict("waits", {"inputs": [FOREVER]})
     assert answer.status == 504
     assert "Timed out" in answer.error
-    assert time.monotonic() - begun < 2 + 10
+    assert time.monotonic() - begun > 4.9
 
 
 def test_a_time_out_in_the_queue(hasty: ServerProcess) -> None:

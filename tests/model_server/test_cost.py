@@ -3,6 +3,7 @@
 import base64
 import http.client
 import json
+import statistics
 import time
 from collections.abc import Callable, Iterator
 from contextlib import closing
@@ -16,6 +17,7 @@ from tests.model_server import saved_models
 from tests.model_server.server_process import ServerProcess, send
 
 REQUESTS = 100
+MOST_SECONDS = 120  # within which even a busy machine has no other thing to do for some milliseconds
 LATENT, CONTEXT = (64, 64, 4), (77, 768)
 
 
@@ -57,20 +59,24 @@ def number_request() -> dict[str, Any]:
     return {"inputs": {name: array.tolist() for name, array in inputs.items()}}
 
 
-@pytest.mark.parametrize(("document", "limit_ms"), [(raw_request, 10), (number_request, 60)])
+@pytest.mark.parametrize(("document", "limit_ms", "parsed_ms"), [(raw_request, 10, 0.5), (number_request, 60, 17)])
 def test_cost_outside_of_tensorflow(
-    idle: ServerProcess, document: Callable[[], dict[str, Any]], limit_ms: float
+    idle: ServerProcess, document: Callable[[], dict[str, Any]], limit_ms: float, parsed_ms: float
 ) -> None:
     """Processor time of the server a request, and the fastest round trip.
 
-    Both stay nearly what they are on a busy machine, which the median does not. Measured with two idle cores:
-    raw 3.8 ms of the processor, 3.7 ms fastest, 3.8 ms median; numbers 11, 9 and 10 ms.
+    Measured with two idle cores: raw 3.8 ms of the processor, 3.7 ms fastest, 3.8 ms median; numbers 11, 9 and 10 ms;
+    and `parsed_ms` for Python to parse the body. Where that takes longer, so may the others; and where a round trip has
+    to wait for the machine, there is another one.
     """
-    body = json.dumps(document()).encode()
+    body, parsed = json.dumps(document()).encode(), list[float]()
     server = psutil.Process(idle.process.pid)
     with closing(http.client.HTTPConnection("127.0.0.1", idle.port, timeout=60)) as connection:
 
         def round_trip_ms() -> float:
+            before = time.process_time()
+            json.loads(body)
+            parsed.append(1000 * (time.process_time() - before))
             started = time.perf_counter()
             answer = send(connection, "POST", "/v1/models/m:predict", body)
             assert answer.status == 200
@@ -81,7 +87,11 @@ def test_cost_outside_of_tensorflow(
         before = server.cpu_times()
         round_trips = sorted(round_trip_ms() for _ in range(REQUESTS))
         after = server.cpu_times()
+        limit_ms *= max(1, statistics.fmean(parsed) / parsed_ms)
+        fastest, end = round_trips[0], time.monotonic() + MOST_SECONDS
+        while fastest > limit_ms and time.monotonic() < end:
+            fastest = min(fastest, round_trip_ms())
     processor_ms = 1000 * (after.user + after.system - before.user - before.system) / REQUESTS
-    print(f"processor {processor_ms:.1f} ms, fastest {round_trips[0]:.1f}, median {round_trips[REQUESTS // 2]:.1f}")
+    print(f"processor {processor_ms:.1f} ms, fastest {fastest:.1f}, median {round_trips[REQUESTS // 2]:.1f}")
     assert processor_ms <= limit_ms
-    assert round_trips[0] <= limit_ms
+    assert fastest <= limit_ms

@@ -7,16 +7,23 @@ import shutil
 import time
 from collections import Counter
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
 
+from model_server.servable import Servable, SessionOptions
+from model_server.serving_metrics import ServingMetrics
 from tests.model_server import saved_models
 from tests.model_server.saved_models import copy_version, warmup_record, write_warmup
 from tests.model_server.server_process import Answer, ServerProcess
 
-FLAGS = ("--max_num_load_retries=2", "--load_retry_interval_micros=700000", "--model_config_file_poll_wait_seconds=1")
+FLAGS = (
+    "--max_num_load_retries=2",
+    "--load_retry_interval_micros=700000",
+    "--model_config_file_poll_wait_seconds=1",
+    "--rest_api_timeout_in_ms=600000",  # a slow version takes as long as the machine is slow
+)
+LOAD_SECONDS = 0.1  # of a version, on a machine that has nothing else to do
 CONFIG = 'model_config_list {{ config {{ name: "m" base_path: "m" model_platform: "tensorflow" {policy} }} {more} }}'
 BATCHING = "max_batch_size { value: 8 } batch_timeout_micros { value: 1000 } allowed_batch_sizes: [2, 8]"
 ALL = "model_version_policy { all { } }"
@@ -45,7 +52,7 @@ class Living:
     def ask(self, where: str = "") -> Answer:
         return self.process.request("POST", f"/v1/models/m{where}:predict", b'{"inputs": [1.0]}')
 
-    def wait_for(self, wanted: dict[int, str], seconds: float = 20) -> float:
+    def wait_for(self, wanted: dict[int, str], seconds: float = 200) -> float:
         """Wait until the states are these; the seconds it took."""
         started = time.monotonic()
         while (states := self.states()) != wanted:
@@ -94,12 +101,15 @@ def living(request: pytest.FixtureRequest, tmp_path: Path, versions: Path, many_
 
 
 def test_a_new_version_takes_over_within_two_seconds(living: Living) -> None:
-    took = []
+    """Of which one is until the server looks again. Where loading takes long by itself, it may take as often longer."""
+    started = time.monotonic()
+    Servable.load(str(living.versions / "1"), SessionOptions(1, 1), ServingMetrics()).close()
+    slowness, took = max(1, (time.monotonic() - started) / LOAD_SECONDS), []
     for number in (2, 3, 4):
         living.add(number)
         took.append(living.wait_for({number: "AVAILABLE"} | dict.fromkeys(range(1, number), "END")))
         assert living.ask().json == {"outputs": [2.0 * number]}
-    assert min(took) < 2, "of three times, so that a busy machine is not mistaken for a slow server"
+    assert min(took) < 1 + slowness, "of three times, so that a busy machine is not mistaken for a slow server"
     assert living.ask("/versions/1").error == "Servable not found for request: Specific(m, 1)"
 
 
@@ -117,13 +127,11 @@ def test_an_old_version_goes_after_its_last_request(living: Living) -> None:
     """A request that is under way when its version is replaced runs to its end on that version."""
     copy_version(living.versions / "slow", living.root / "m" / "5")
     living.wait_for({5: "AVAILABLE", 1: "END"})
-    with ThreadPoolExecutor(1) as pool:
-        under_way = pool.submit(living.process.predict, "m", {"inputs": [2_000_000]})
-        time.sleep(0.3)
+    with living.process.begun("m", {"inputs": [2_000_000]}) as answer:
         copy_version(living.versions / "2", living.root / "m" / "6")
         living.wait_for({6: "AVAILABLE", 5: "UNLOADING", 1: "END"})
         assert living.ask().json == {"outputs": [4.0]}
-        assert under_way.result().json == {"outputs": [2_000_000]}
+        assert answer().json == {"outputs": [2_000_000]}
     living.wait_for({6: "AVAILABLE", 5: "END", 1: "END"})
 
 
@@ -188,7 +196,7 @@ def test_a_bad_config_file_changes_nothing(living: Living, text: str) -> None:
     assert living.process.log.count("is not used") == 1
 
 
-def wait_until(condition: Callable[[], bool], seconds: float = 20) -> None:
+def wait_until(condition: Callable[[], bool], seconds: float = 200) -> None:
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

@@ -1,5 +1,6 @@
 """The metrics page of a server process, and the config file that turns it on."""
 
+import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -25,7 +26,7 @@ def monitored(models: Path, tmp_path_factory: pytest.TempPathFactory) -> Iterato
     (root / "models.config").write_text(MODELS % (models, models))
     (root / "monitoring.config").write_text(CONFIG)
     flags = (f"--model_config_file={root}/models.config", f"--monitoring_config_file={root}/monitoring.config")
-    with ServerProcess(root / "log", *flags, "--rest_api_timeout_in_ms=1000") as process:
+    with ServerProcess(root / "log", *flags, "--rest_api_timeout_in_ms=5000") as process:
         yield process
 
 
@@ -87,13 +88,15 @@ def test_session_runs(counted: Page) -> None:
 def test_times_are_microseconds(monitored: ServerProcess) -> None:
     """A run of known length is in the right bucket, in the sum, and no longer than the request it is part of."""
     before = Page.of(monitored)
+    started = time.monotonic()
     assert monitored.predict("slow", {"inputs": [10_000]}).status == 200
+    waited = 1e6 * (time.monotonic() - started)
     after = Page.of(monitored)
     runs = difference(after.family(":tensorflow:serving:runtime_latency_sum"), {})
     [took] = (value for labels, value in runs.items() if '"slow"' in labels)
     requests = ':tensorflow:serving:request_latency_sum{model_name="slow",API="predict",entrypoint="REST"}'
     graphs = ":tensorflow:core:graph_run_time_usecs{}"
-    assert 1000 < after[graphs] - before[graphs] <= took <= after[requests] < 1_000_000
+    assert 1000 < after[graphs] - before[graphs] <= took <= after[requests] < waited
     buckets = after.buckets(":tensorflow:serving:runtime_latency", 'model_name="slow",API="Predict",runtime="TF1"')
     assert [limit > took for limit in buckets] == [count == 1 for count in buckets.values()]
 
@@ -149,5 +152,5 @@ def test_a_bad_config_file_is_refused(tmp_path: Path, text: str, complaint: str)
 def test_a_missing_config_file_fails_the_start(models: Path, tmp_path: Path) -> None:
     flags = ("--model_name=linear", f"--model_base_path={models}/linear", "--monitoring_config_file=/none")
     process = ServerProcess(tmp_path / "log", *flags)
-    assert process.process.wait(60) == 1
+    assert process.process.wait(300) == 1
     assert "--monitoring_config_file: cannot read /none: No such file or directory" in process.log

@@ -1,7 +1,6 @@
 """Clients that stall: the connection is cut in time, and nobody else's is."""
 
 import asyncio
-import contextlib
 import socket
 import threading
 import time
@@ -15,12 +14,18 @@ from model_server.application import Message, Receive, Send
 from model_server.listener import Protocol, bind
 
 PATIENCE_SECONDS = 0.4
+MOST_SECONDS = 30  # half of what is usual; a busy machine takes less than that
 REQUEST = b"POST / HTTP/1.1\r\nHost: e\r\nContent-Length: 3\r\n\r\nabc"
 LARGE = 50_000_000
 
 
 class Hurried(Protocol):
     patience_seconds = PATIENCE_SECONDS
+    closed = threading.Semaphore(0)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        super().connection_lost(exc)
+        self.closed.release()
 
 
 async def application(scope: Message, receive: Receive, send: Send) -> None:
@@ -34,9 +39,13 @@ async def application(scope: Message, receive: Receive, send: Send) -> None:
     await send({"type": "http.response.body", "body": b"x" * size})
 
 
-@pytest.fixture(scope="module")
-def port() -> Iterator[int]:
-    config = uvicorn.Config(application, http=Hurried, lifespan="off", log_config=None)
+class Unhurried(Protocol):
+    patience_seconds = MOST_SECONDS
+
+
+@pytest.fixture(scope="module", params=[Hurried])
+def port(request: pytest.FixtureRequest) -> Iterator[int]:
+    config = uvicorn.Config(application, http=request.param, lifespan="off", log_config=None)
     server = uvicorn.Server(config)
     with closing(bind("127.0.0.1", 0)) as bound:
         thread = threading.Thread(target=server.run, args=([bound],))
@@ -60,41 +69,47 @@ def rest_of(connection: socket.socket) -> bytes:
 @pytest.mark.parametrize("sent", [b"", b"GET", REQUEST[:-4], REQUEST[:-1], REQUEST * 2 + REQUEST[:-1]])
 def test_a_request_that_does_not_go_on_is_cut(port: int, sent: bytes) -> None:
     """Requests before it, which were whole, have their answers."""
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as connection:
+    start = time.monotonic()
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=MOST_SECONDS)) as connection:
         connection.sendall(sent)
-        start = time.monotonic()
         assert rest_of(connection).count(b"200 OK") == sent.count(REQUEST)
-        assert PATIENCE_SECONDS * 0.5 < time.monotonic() - start < PATIENCE_SECONDS * 5
+        assert time.monotonic() - start >= PATIENCE_SECONDS
 
 
 @pytest.mark.parametrize("whole", [b"GET / HTTP/1.1\r\n" + b"A: b\r\n" * 1000, REQUEST[:-3].replace(b"3", b"9999")])
 def test_a_request_that_drips_is_cut(port: int, whole: bytes) -> None:
     """However often a byte comes: what counts is when the request began."""
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=MOST_SECONDS)) as connection:
         start = time.monotonic()
         connection.sendall(whole)
-        with contextlib.suppress(ConnectionError):
-            while time.monotonic() - start < PATIENCE_SECONDS * 10:
-                connection.sendall(b"A")
-                time.sleep(PATIENCE_SECONDS / 10)
-        assert time.monotonic() - start < PATIENCE_SECONDS * 5
+        with pytest.raises(ConnectionError):
+            drip(connection, start + MOST_SECONDS)
+
+
+def drip(connection: socket.socket, end: float) -> None:
+    while time.monotonic() < end:
+        connection.sendall(b"A")
+        time.sleep(PATIENCE_SECONDS / 10)
 
 
 def test_an_answer_that_nobody_takes_is_cut(port: int) -> None:
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=MOST_SECONDS)) as connection:
+        while Hurried.closed.acquire(blocking=False):
+            """Those of the tests before."""
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: e\r\n\r\n")
-        time.sleep(PATIENCE_SECONDS * 3)
+        assert Hurried.closed.acquire(timeout=MOST_SECONDS)
         assert len(rest_of(connection)) < LARGE
 
 
+@pytest.mark.parametrize("port", [Unhurried], indirect=True)
 def test_a_large_answer_that_is_taken_is_whole(port: int) -> None:
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=MOST_SECONDS)) as connection:
         connection.sendall(b"GET /large HTTP/1.1\r\nHost: e\r\nConnection: close\r\n\r\n")
         assert len(rest_of(connection)) > LARGE
 
 
 def test_idle_connections_and_slow_answers_are_not_cut(port: int) -> None:
-    with closing(socket.create_connection(("127.0.0.1", port), timeout=10)) as connection:
+    with closing(socket.create_connection(("127.0.0.1", port), timeout=MOST_SECONDS)) as connection:
         for path in (b"/", b"/slow"):
             connection.sendall(REQUEST.replace(b"/ ", path + b" "))
             assert connection.recv(1000).startswith(b"HTTP/1.1 200")

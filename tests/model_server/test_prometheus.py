@@ -12,8 +12,9 @@ from typing import Any, NamedTuple, Self
 import httpx
 import pytest
 
+from local.stack import free_port
 from tests.model_server.exposition import CONFIG, PATH, Page
-from tests.model_server.server_process import ServerProcess, free_port
+from tests.model_server.server_process import ServerProcess
 
 SCRAPING = """
 global: {{ scrape_interval: 1s, scrape_timeout: 1s }}

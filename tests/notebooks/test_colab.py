@@ -17,8 +17,10 @@ from tests.proxy.proxy_process import running_proxy
 
 ROOT = Path(__file__).parents[2]
 HOSTED = "hosted"
+MOST_SECONDS = 1500  # of a cell, which exports and starts all that there is
 
 
+@pytest.mark.timeout(2 * MOST_SECONDS)
 def test_the_notebook_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     """Two pictures are shown, and nothing is left running."""
     port = free_port()
@@ -28,7 +30,7 @@ def test_the_notebook_draws(monkeypatch: pytest.MonkeyPatch) -> None:
     notebook.cells = [cell for cell in notebook.cells if HOSTED not in cell.metadata.get("tags", [])]
     client = NotebookClient(
         notebook,
-        timeout=300,
+        timeout=MOST_SECONDS,
         # The last cell, which stops what was started, is reached whatever becomes of the others.
         allow_errors=True,
         interrupt_on_timeout=True,

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 
 import httpx
@@ -12,9 +13,15 @@ import pytest
 from proxy.app import create_app
 from proxy.settings import Settings
 from tests.proxy.fake_model_server import FakeModelServer, running
+from tests.proxy.own_time import LOOPS
 from tests.proxy.proxy_process import running_proxy
 
 Connect = Callable[..., AbstractAsyncContextManager[httpx.AsyncClient]]
+
+
+def pytest_asyncio_loop_factories(item: pytest.Item) -> Mapping[str, Callable[[], asyncio.AbstractEventLoop]]:
+    loops = [loop for mark, loop in LOOPS.items() if item.get_closest_marker(mark)]
+    return {"loop": loops[0] if loops else asyncio.new_event_loop}
 
 
 @pytest.fixture

@@ -1,17 +1,17 @@
-"""Server-Sent Events as a client reads them, and a model server whose pace the tests decide."""
+"""Server-Sent Events as a client reads them, a model server whose pace the tests decide, and what a proxy is at."""
 
 import contextlib
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, NamedTuple
 
 import httpx
 
 from tests.proxy.fake_model_server import FakeModelServer
 
-PATIENCE_SECONDS = 30
+PATIENCE_SECONDS = 120
 
 
 class Event(NamedTuple):
@@ -47,6 +47,34 @@ def slow(fake: FakeModelServer, seconds: float) -> None:
 def calls(fake: FakeModelServer, network: str) -> int:
     """How often a network was called."""
     return sum(path.endswith(f"{network}:predict") for _, path, _ in list(fake.calls))
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    """Until it holds, however long a busy machine takes."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
+def metric(url: str, name: str) -> float:
+    """The sum of all series of a proxy's metrics whose names and labels begin so."""
+    lines = httpx.get(f"{url}/metrics").raise_for_status().text.splitlines()
+    return sum(float(line.rsplit(" ", 1)[1]) for line in lines if line.startswith(name))
+
+
+def at_work(url: str) -> tuple[float, float]:
+    """How many requests are drawn, and how many wait, as a proxy counts them once a second."""
+    return metric(url, "easel_requests_running"), metric(url, "easel_requests_waiting")
+
+
+@contextlib.contextmanager
+def ended(url: str, outcome: str = "") -> Iterator[None]:
+    """After the block, until one request more has ended, with that outcome; not before is its place another's."""
+    drawings = f'easel_drawings_total{{outcome="{outcome}'
+    before = metric(url, drawings)
+    yield
+    wait_until(lambda: metric(url, drawings) > before)
 
 
 @contextlib.contextmanager

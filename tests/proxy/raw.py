@@ -3,14 +3,28 @@
 import contextlib
 import socket
 from collections.abc import Iterator
+from typing import Any
 from urllib.parse import urlsplit
+
+import httpx
 
 
 @contextlib.contextmanager
-def connection(url: str, timeout: float = 30) -> Iterator[socket.socket]:
+def connection(url: str, timeout: float = 120) -> Iterator[socket.socket]:
     """A connection to a server."""
     address = urlsplit(url)
     with socket.create_connection((address.hostname, address.port), timeout=timeout) as opened:
+        yield opened
+
+
+@contextlib.contextmanager
+def asking(url: str, method: str, path: str, **asked: Any) -> Iterator[socket.socket]:
+    """The connection on which a request was sent, as httpx would; leaving the block hangs up."""
+    request = httpx.Request(method, url + path, **asked)
+    lines = [b"%s %s HTTP/1.1" % (method.encode(), request.url.raw_path)]
+    lines += [name + b": " + value for name, value in request.headers.raw]
+    with connection(url) as opened:
+        opened.sendall(b"\r\n".join(lines) + b"\r\n\r\n" + request.read())
         yield opened
 
 

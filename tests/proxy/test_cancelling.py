@@ -1,5 +1,6 @@
 """Work ends, over a real proxy process, when it is cancelled and when nobody waits for it any more."""
 
+import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -7,8 +8,9 @@ from typing import Any
 import httpx
 import pytest
 
-from tests.proxy.event_stream import Gate, calls, slow, until, watch, watching
+from tests.proxy.event_stream import PATIENCE_SECONDS, Gate, at_work, calls, slow, until, wait_until, watch, watching
 from tests.proxy.fake_model_server import FakeModelServer
+from tests.proxy.raw import asking
 
 LEFT_SECONDS = 5.0
 
@@ -18,8 +20,7 @@ def test_cancelling_ends_the_work_within_a_call(url: str, served: FakeModelServe
     gate = Gate(served)
     with watching(url, steps=9, steps_per_call=1, preview_steps=1) as events:
         job = until(events, "progress").data["job"]
-        while not calls(served, "diffusion_model"):
-            time.sleep(0.01)
+        wait_until(lambda: calls(served, "diffusion_model"))
         assert httpx.get(f"{url}/generate/cancel", params={"job": job}).json() == {"job": job}
         gate.let()
         error = until(events, "error")
@@ -31,16 +32,18 @@ def test_cancelling_ends_the_work_within_a_call(url: str, served: FakeModelServe
 
 
 def test_cancelling_while_a_preview_is_decoded_begins_no_step(url: str, served: FakeModelServer) -> None:
-    begun = []
+    begun, is_known = [], threading.Event()
 
     def cancelled_by_decoding(_method: str, path: str) -> None:
         if path.endswith("decoder:predict"):
+            assert is_known.wait(PATIENCE_SECONDS)
             begun.append(calls(served, "diffusion_model"))
             httpx.get(f"{url}/generate/cancel", params={"job": job})
 
+    served.override = cancelled_by_decoding
     with watching(url, steps=9, steps_per_call=1, preview_steps=1) as events:
         job = next(events).data["job"]
-        served.override = cancelled_by_decoding
+        is_known.set()
         assert until(events, "error").data["error"]["type"] == "abandoned"
     assert [calls(served, "diffusion_model")] == begun
 
@@ -78,9 +81,9 @@ def test_the_work_ends_when_nobody_has_watched_for_a_while(url: str, served: Fak
     slow(served, 0.25)
     with watching(url, steps=150, steps_per_call=1) as events:
         left = until(events, "progress")
-    start = time.monotonic()
-    httpx.get(f"{url}/generate", params={"caption": "blue car", "steps": 1}, timeout=60).raise_for_status()
-    assert LEFT_SECONDS - 0.5 < time.monotonic() - start < LEFT_SECONDS + 3
+        start = time.monotonic()
+    httpx.get(f"{url}/generate", params={"caption": "blue car", "steps": 1}).raise_for_status()
+    assert LEFT_SECONDS < time.monotonic() - start < 4 * LEFT_SECONDS, "all 150 steps take longer"
     assert watch(url, left.id)[-1].data["error"]["type"] == "abandoned"
 
 
@@ -111,9 +114,8 @@ def progress(url: str) -> dict[str, Any]:
 def test_work_that_was_interrupted_says_so_until_it_ends(url: str, served: FakeModelServer) -> None:
     gate = Gate(served)
     with ThreadPoolExecutor(1) as pool:
-        drawing = pool.submit(httpx.post, f"{url}/sdapi/v1/txt2img", json={"prompt": "a", "steps": 150}, timeout=30)
-        while not calls(served, "diffusion_model"):
-            time.sleep(0.01)
+        drawing = pool.submit(httpx.post, f"{url}/sdapi/v1/txt2img", json={"prompt": "a", "steps": 150})
+        wait_until(lambda: calls(served, "diffusion_model"))
         assert not progress(url)["state"]["interrupted"]
         httpx.post(f"{url}/sdapi/v1/interrupt")
         assert progress(url)["state"]["interrupted"]
@@ -137,39 +139,32 @@ def test_work_that_was_interrupted_says_so_until_it_ends(url: str, served: FakeM
 def test_a_request_that_hangs_up_leaves_the_line_at_once(
     url: str, served: FakeModelServer, method: str, path: str, asked: dict[str, Any]
 ) -> None:
-    """One that waited for its picture on its own connection cannot come back: within a second, others move up."""
+    """One that waited for its picture on its own connection cannot come back: nobody waits for it any longer."""
     gate = Gate(served)
-    with watching(url, steps=1) as first, ThreadPoolExecutor(1) as pool:
+    with watching(url, steps=1) as first, asking(url, method, path, **asked) as impatient:
         until(first, "progress")
-        impatient = pool.submit(httpx.request, method, f"{url}{path}", timeout=2, **asked)
-        left: list[float] = []
-        impatient.add_done_callback(lambda _: left.append(time.monotonic()))
-        time.sleep(1)
+        wait_until(lambda: at_work(url) == (1, 1))
         with watching(url, steps=1) as last:
             assert next(last).data["position"] == 2
+            impatient.close()
+            left = time.monotonic()
             assert next(last).data["position"] == 1
-            moved = time.monotonic()
-            assert isinstance(impatient.exception(), httpx.ReadTimeout)
-            # The line looks twice a second after everybody in it, and then tells who is in it as often.
-            assert moved - left[0] < 1.5
+            assert time.monotonic() - left < LEFT_SECONDS
             gate.let()
             until(last, "result")
     assert calls(served, "diffusion_model") == 2
 
 
-def test_automatic1111s_client_that_hangs_up_in_line_is_gone_within_a_second(url: str, served: FakeModelServer) -> None:
+def test_automatic1111s_client_that_hangs_up_in_line_is_gone_at_once(url: str, served: FakeModelServer) -> None:
     """Until then, others of its address see that it is in line."""
     gate = Gate(served)
-    with watching(url, steps=1) as first, ThreadPoolExecutor(1) as pool:
+    with watching(url, steps=1) as first:
         until(first, "progress")
-        impatient = pool.submit(httpx.post, f"{url}/sdapi/v1/txt2img", json={"prompt": "a"}, timeout=1)
-        time.sleep(0.5)
-        assert progress(url)["textinfo"] == "In line: 1"
-        assert isinstance(impatient.exception(), httpx.ReadTimeout)
+        with asking(url, "POST", "/sdapi/v1/txt2img", json={"prompt": "a"}):
+            wait_until(lambda: progress(url)["textinfo"] == "In line: 1")
         left = time.monotonic()
-        while progress(url)["state"]["job_count"]:
-            assert time.monotonic() - left < 1
-            time.sleep(0.02)
+        wait_until(lambda: not progress(url)["state"]["job_count"])
+        assert time.monotonic() - left < LEFT_SECONDS
         gate.let()
         until(first, "result")
     assert calls(served, "diffusion_model") == 1
@@ -183,15 +178,14 @@ def away(served: FakeModelServer) -> None:
 def no_more_calls(served: FakeModelServer) -> None:
     """At most the one that was about to be made."""
     made = calls(served, "diffusion_model")
-    assert made > 1
     time.sleep(3)  # longer than the longest pause between two
     assert calls(served, "diffusion_model") <= made + 1
 
 
 def test_who_hangs_up_while_a_call_is_made_again_and_again_ends_that(url: str, served: FakeModelServer) -> None:
     away(served)
-    with pytest.raises(httpx.ReadTimeout):
-        httpx.get(f"{url}/generate", params={"caption": "a"}, timeout=1)
+    with asking(url, "GET", "/generate", params={"caption": "a"}):
+        wait_until(lambda: calls(served, "diffusion_model") > 1)
     no_more_calls(served)
     served.override = lambda _method, _path: None
     httpx.get(f"{url}/generate", params={"caption": "a"}).raise_for_status()
@@ -201,7 +195,7 @@ def test_cancelling_a_job_whose_call_is_made_again_and_again_ends_it(url: str, s
     away(served)
     with watching(url) as events:
         job = until(events, "progress").data["job"]
-        time.sleep(1)
+        wait_until(lambda: calls(served, "diffusion_model") > 1)
         httpx.get(f"{url}/generate/cancel", params={"job": job})
         assert until(events, "error").data["error"]["type"] == "abandoned"
     no_more_calls(served)

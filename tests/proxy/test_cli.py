@@ -18,10 +18,11 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from local.stack import free_port
 from proxy.cli import main
 from tests.proxy.event_stream import Gate, calls, slow, until, watching
 from tests.proxy.fake_model_server import PIXELS, FakeModelServer, models, running
-from tests.proxy.proxy_process import ROOT, free_port, running_proxy
+from tests.proxy.proxy_process import ROOT, running_proxy
 
 START_SECONDS = 30
 WRONG: list[tuple[list[str], str]] = [

@@ -25,7 +25,7 @@ def answering(size: int) -> ASGIApp:
 
 
 @asynccontextmanager
-async def asked(size: int) -> AsyncIterator[tuple[ServerState, socket.socket]]:
+async def asked(size: int, read_seconds: float = READ_SECONDS) -> AsyncIterator[tuple[ServerState, socket.socket]]:
     """A server that answers with so many bytes, and the connection of a client that has asked it."""
     config = uvicorn.Config(answering(size), log_config=None)
     config.load()
@@ -36,7 +36,7 @@ async def asked(size: int) -> AsyncIterator[tuple[ServerState, socket.socket]]:
         client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, RECEIVE_BYTES)
         client.setblocking(False)
         server = await loop.create_server(
-            lambda: PatientProtocol(config, state, {}, read_seconds=READ_SECONDS), sock=listening
+            lambda: PatientProtocol(config, state, {}, read_seconds=read_seconds), sock=listening
         )
         await loop.sock_connect(client, listening.getsockname())
         await loop.sock_sendall(client, REQUEST)
@@ -50,7 +50,7 @@ async def asked(size: int) -> AsyncIterator[tuple[ServerState, socket.socket]]:
 
 async def cut_off(state: ServerState) -> bool:
     """Whether the server soon has no connection any more."""
-    for _ in range(100):
+    for _ in range(1000):
         if state.connections:
             await asyncio.sleep(0.05)
     return not state.connections
@@ -71,24 +71,25 @@ def test_the_end_of_an_answer_does_not_wait_for_ever(loop: Callable[[], asyncio.
 
 
 @LOOPS
-@pytest.mark.parametrize(("pause", "is_enough"), [(0.1, False), (0.005, True)])
+@pytest.mark.parametrize(("portion", "pause", "is_enough"), [(400, 0.1, False), (1600, 0.02, True)])
 def test_who_takes_too_little_is_cut_off(
-    loop: Callable[[], asyncio.AbstractEventLoop], pause: float, is_enough: bool
+    loop: Callable[[], asyncio.AbstractEventLoop], portion: int, pause: float, is_enough: bool
 ) -> None:
-    """Who takes 4 kB a second at most is cut off; who takes 80 kB at most gets all of it."""
+    """Who takes 4 kB a second at most is cut off; who takes 80 kB at most gets all of it, after a check or more."""
+    size, read_seconds = (300_000, 3) if is_enough else (150_000, READ_SECONDS)
 
     async def take(client: socket.socket) -> int:
         count = 0
-        while count < 150_000 and (got := await asyncio.get_running_loop().sock_recv(client, 400)):
+        while count < size and (got := await asyncio.get_running_loop().sock_recv(client, portion)):
             count += len(got)
             await asyncio.sleep(pause)
         return count
 
     async def ask() -> None:
-        async with asked(150_000) as (state, client):
+        async with asked(size, read_seconds) as (state, client):
             taking = asyncio.create_task(take(client))
             if is_enough:
-                assert await taking >= 150_000
+                assert await taking >= size
             else:
                 was_cut_off = await cut_off(state)
                 taking.cancel()

@@ -14,6 +14,7 @@ from PIL import Image
 
 from proxy import cli, keys
 from proxy.keys import Key
+from tests.proxy.event_stream import wait_until
 from tests.proxy.fake_model_server import FakeModelServer
 from tests.proxy.guarded import Guarded, guarded
 
@@ -140,7 +141,7 @@ def test_the_file_is_followed_without_a_restart(shut: Guarded) -> None:
     keys.remove(shut.file, "new")
     time.sleep(1.1)
     assert httpx.get(f"{shut.url}/models", headers=headers).status_code == 401
-    assert any("keys.toml: 4 keys" in line for line in shut.log)
+    wait_until(lambda: any("keys.toml: 4 keys" in line for line in list(shut.log)))
 
 
 @pytest.mark.parametrize("name", ["api_key", "API_KEY", "%61pi_key"])

@@ -9,6 +9,8 @@ import pytest
 from proxy.errors import QueueFullError, TooManyRequestsError
 from proxy.queue import Queue
 
+pytestmark = pytest.mark.own_time
+
 
 class Line:
     """Requests that hold their place until they are told to end, and the order in which they got it."""

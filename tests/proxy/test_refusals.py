@@ -48,10 +48,10 @@ REFUSALS = {
 
 @pytest.fixture(scope="module")
 def proxy() -> Iterator[tuple[httpx.Client, list[str]]]:
-    """A proxy that waits half a second, and what it logs."""
+    """A proxy that waits a second, and what it logs."""
     with running(FakeModelServer()) as server:
         with (
-            running_proxy(server.url, read_seconds=0.5, log_format="json") as (url, _, log),
+            running_proxy(server.url, read_seconds=1, log_format="json") as (url, _, log),
             httpx.Client(base_url=url) as client,
         ):
             yield client, log

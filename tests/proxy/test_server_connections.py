@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator
 
 import httpx
 
+from local.stack import free_port
 from proxy.app import create_app
 from proxy.settings import Settings
 from tests.proxy.fake_model_server import FakeModelServer, Server, running
@@ -75,7 +76,7 @@ async def test_nobody_notices_that_a_server_was_killed_and_came_back() -> None:
             response = await client.get("/generate", params=QUICK)
             pictures[response.status_code, response.content] += 1
 
-    with running(fakes[0]) as first, running(fakes[1]) as second:
+    with running(fakes[0], free_port()) as first, running(fakes[1]) as second:
         async with connected(first, second) as client:
             users = [asyncio.create_task(user(client)) for _ in range(4)]
             await until(lambda: min(map(predicts, fakes)) > 20)

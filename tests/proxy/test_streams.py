@@ -22,6 +22,7 @@ async def slowly(closed: list[bool], seconds: float = 0.25) -> AsyncGenerator[by
         closed.append(True)
 
 
+@pytest.mark.own_time
 async def test_silence_is_broken_by_comments() -> None:
     """However long it is; what comes in time is passed on alone."""
     closed: list[bool] = []
@@ -35,6 +36,7 @@ async def test_silence_is_broken_by_comments() -> None:
     assert closed == [True, True]
 
 
+@pytest.mark.own_time
 @pytest.mark.parametrize("seen", [1, 2])
 async def test_who_leaves_closes_the_events(seen: int) -> None:
     """After an event, and after a comment while the next is awaited."""
@@ -46,6 +48,7 @@ async def test_who_leaves_closes_the_events(seen: int) -> None:
     assert closed == [True]
 
 
+@pytest.mark.own_time
 async def test_what_is_cancelled_while_it_waits_closes_the_events() -> None:
     closed: list[bool] = []
     stream = kept_alive(slowly(closed, 60), 60)
