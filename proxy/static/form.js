@@ -203,7 +203,8 @@ export class Form {
 
 function asked(received, allowed) {
   const please = `Please give ${allowed}.`;
-  return received === null || received === "" ? please : `${short(String(received), MOST_REPEATED)} will not do. ${please}`;
+  const came = short(String(received ?? ""), MOST_REPEATED);
+  return came ? `${came} will not do. ${please}` : please;
 }
 
 function icon(name) {
