@@ -15,8 +15,8 @@ from proxy.rates import Rates
 PARAMETER = "api_key"
 _OPEN = {"/", "/docs", "/healthz", "/readyz"}
 _OPEN_FOLDER = "/static/"
-# Who has no requests left may still look at work under way, and end it.
-_UNCOUNTED = {"/generate/cancel", "/sdapi/v1/progress", "/sdapi/v1/interrupt"}
+# Who has no requests left may still look at work under way, end it, and write the next caption.
+_UNCOUNTED = {"/generate/cancel", "/sdapi/v1/progress", "/sdapi/v1/interrupt", "/tokens"}
 
 
 class Door:

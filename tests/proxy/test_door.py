@@ -118,7 +118,10 @@ def test_openais_client_says_that_a_key_is_wrong(shut: Guarded) -> None:
 
 
 def test_a_key_has_its_own_rate(shut: Guarded) -> None:
-    """The fourth request of a minute is a 429 that says when to come back, in every API's shape; others go on."""
+    """The fourth request of a minute is a 429 that says when to come back, in every API's shape; others go on.
+
+    What draws nothing is not counted: tokens, how work is, and its end.
+    """
     with shut.client("hasty") as hasty, shut.client("alice") as alice:
         assert [hasty.get("/models").status_code for _ in range(4)] == [200, 200, 200, 429]
         refused = hasty.get("/models")
@@ -126,6 +129,10 @@ def test_a_key_has_its_own_rate(shut: Guarded) -> None:
         assert refused.json()["error"]["type"] == "rate_limited"
         assert "3 requests a minute of this key" in refused.json()["error"]["message"]
         assert hasty.get("/v1/models").json()["error"]["code"] == "rate_limited"
+        for path in ("/tokens?caption=a", "/sdapi/v1/progress"):
+            assert hasty.get(path).status_code == 200
+        assert hasty.get("/generate/cancel?job=x").status_code == 404
+        assert hasty.post("/sdapi/v1/interrupt").status_code == 200
         assert alice.get("/models").status_code == 200
     theirs = openai.OpenAI(base_url=f"{shut.url}/v1", api_key=shut.keys["hasty"], max_retries=0)
     with theirs as client, pytest.raises(openai.RateLimitError):
