@@ -14,7 +14,7 @@ from tests.docker.images import ROOT, SUITE
 
 GPU, CPU, EMBEDDED = FILES = ("docker-compose.yml", "docker-compose.cpu.yml", "docker-compose.embedded.yml")
 PROFILES = ("--profile=monitoring", "--profile=export")
-_WAIT_SECONDS = 120
+_WAIT_SECONDS = 600
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,13 @@ import fcntl
 import os
 import secrets
 import shutil
+import socket
 import tempfile
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 import pytest
 
-from local.stack import free_port
 from tests.docker import images
 from tests.docker.command import docker
 from tests.docker.compose import EMBEDDED, GPU, Compose, fetch_version_2
@@ -106,4 +106,10 @@ def prometheus_image(base: str, project: str, tmp_path_factory: pytest.TempPathF
 def variables(models: Path) -> Mapping[str, str]:
     """The compose files' variables: these models, and ports that nothing listens on."""
     ports = ("EASEL_PORT", "EASEL_MODEL_SERVER_PORT", "EASEL_PROMETHEUS_PORT")
-    return {"EASEL_MODELS": str(models), **{name: str(free_port()) for name in ports}}
+    return {"EASEL_MODELS": str(models), **{name: str(_unused_port()) for name in ports}}
+
+
+def _unused_port() -> int:
+    """Not held, as local.stack's: an engine may want it for itself alone, and nothing else is tested beside it."""
+    with socket.create_server(("127.0.0.1", 0)) as bound:
+        return int(bound.getsockname()[1])

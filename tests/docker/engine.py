@@ -17,7 +17,7 @@ DEBIAN_PACKAGES = {
     "prometheus": "prometheus",
     "promtool": "prometheus",
 }
-_START_SECONDS = 60
+_START_SECONDS = 300
 
 
 class EngineError(RuntimeError):

@@ -134,7 +134,8 @@ def test_prometheus_watches(stack: Compose, variables: Mapping[str, str], proxy:
         groups = prometheus.get("/api/v1/rules").json()["data"]["groups"]
         alerts = [rule for group in groups for rule in group["rules"] if rule["type"] == "alerting"]
         assert len(alerts) == 8
-        assert {alert["state"] for alert in alerts} == {"inactive"}
+        # On a busy machine one may be pending for a moment.
+        assert "firing" not in {alert["state"] for alert in alerts}
 
 
 def test_a_crash_is_recovered_from(stack: Compose, proxy: httpx.Client) -> None:

@@ -23,26 +23,13 @@ def test_prometheus_reads_what_the_alerts_look_at(tmp_path: Path, workers: int) 
             httpx.get(f"{url}/generate", params={"caption": "a"}).raise_for_status()
         with Prometheus(tmp_path, urlsplit(url).port or 0, "/metrics") as prometheus:
             prometheus.wait_for(lambda: prometheus.query('easel_drawings_total{outcome="drawn"}') == {"": 3})
-            [target] = prometheus.ask("targets")["activeTargets"]
-            assert (target["health"], target["lastError"]) == ("up", "")
+            prometheus.wait_for(prometheus.is_target_up)
             lag = "histogram_quantile(0.99, sum by (le) (easel_event_loop_lag_seconds_bucket))"
             prometheus.wait_for(lambda: 0 < prometheus.query(lag).get("", 0) < 60)
             prometheus.wait_for(lambda: set(prometheus.query("easel_model_server_aside").values()) == {0})
         page = httpx.get(f"{url}/metrics").content
     checked = subprocess.run([program("promtool"), "check", "metrics"], input=page, capture_output=True, check=False)
     assert (checked.returncode, checked.stderr) == (0, b"")
-
-
-def seen(prometheus: Prometheus) -> str:
-    """The health of the only target, once it is known."""
-    healths: list[str] = []
-
-    def is_known() -> bool:
-        healths[:] = [target["health"] for target in prometheus.ask("targets")["activeTargets"]]
-        return healths not in ([], ["unknown"])
-
-    prometheus.wait_for(is_known)
-    return healths[0]
 
 
 def test_prometheus_has_a_key_of_its_own(tmp_path: Path) -> None:
@@ -55,4 +42,9 @@ def test_prometheus_has_a_key_of_its_own(tmp_path: Path) -> None:
             (folder := tmp_path / health).mkdir()
             (folder / "easel.key").write_text(f"{key}\n")
             with Prometheus(folder, urlsplit(url).port or 0, "/metrics", further) as prometheus:
-                assert seen(prometheus) == health
+                prometheus.wait_for(lambda: seen(prometheus) == [health])  # noqa: B023 - at once
+
+
+def seen(prometheus: Prometheus) -> list[str]:
+    """The health of the only target, once there is one."""
+    return [target["health"] for target in prometheus.ask("targets")["activeTargets"]]
