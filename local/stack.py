@@ -105,12 +105,15 @@ def _family_config(models: Path, family: str) -> str:
 
 
 def free_port() -> int:
-    """Return a TCP port of 127.0.0.1 that nothing listens on, and that nobody else gets while this process runs."""
-    held = socket.socket()
-    held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)  # so that a server, which does so too, may listen there
-    held.bind(("127.0.0.1", 0))
-    port = int(held.getsockname()[1])
-    held.detach()  # it stays bound: a port that is merely free would be the next one that the system gives to another
+    """Return a TCP port of 127.0.0.1 that nothing listens on; on Linux, nobody else gets it while this process runs."""
+    with socket.socket() as held:
+        held.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        held.bind(("127.0.0.1", 0))
+        port = int(held.getsockname()[1])
+        # A port that is merely free may be the next one that the system gives away. One that stays bound is not, and
+        # yet a server may listen there; elsewhere it may not.
+        if sys.platform == "linux":
+            held.detach()
     return port
 
 
