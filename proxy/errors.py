@@ -6,7 +6,7 @@ EaselError
 ├── ModelServerError
 │   ├── ModelUnavailableError  503  the model is not there
 │   │   └── UnreachableError   503  the model server is down, silent, or still loads the model: it may answer soon
-│   ├── ReplacedError          503  a model has another version now, by which the picture begins again
+│   ├── ReplacedError               a model has another version now, by which the picture begins again
 │   └── BadModelAnswerError    502  the model answered, but not with what its signature promises
 │       └── RefusedCallError   502  the model server refused a call that it would refuse again
 ├── FamilyMisfitError          503  the models of a family do not fit together
@@ -113,10 +113,6 @@ class UnreachableError(ModelUnavailableError):
 
 class ReplacedError(ModelServerError):
     """A model has another version now. No client sees it: the picture begins again."""
-
-    status = 503
-    kind = "model_replaced"
-    retry_after_seconds = _RETRY_AFTER_SECONDS
 
 
 class BadModelAnswerError(ModelServerError):

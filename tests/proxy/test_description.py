@@ -77,8 +77,8 @@ async def connected(
         app.state = state
 
 
-def down(fake: FakeModelServer) -> None:
-    fake.down = True
+def missing(fake: FakeModelServer) -> None:
+    fake.states["emoji_decoder"] = "UNLOADING"
 
 
 def nonsense(fake: FakeModelServer) -> None:
@@ -120,9 +120,11 @@ async def errors_of(operation: Operation, no_keys: Path) -> AsyncIterator[httpx.
         if operation.body:
             yield await client.request(operation.method, operation.path, content=b" " * LARGE_BYTES)
             yield await client.request(operation.method, operation.path, content=b"\xff\xfe")
-    for fault in (down, nonsense, late, broken):
-        async with connected(fault, request_seconds=0.3) as client:
+    for fault in (missing, nonsense, broken):
+        async with connected(fault) as client:
             yield await good.send(client)
+    async with connected(late, request_seconds=0.3) as client:
+        yield await good.send(client)
     for settings in ({"requests_per_caller": 1}, {"request_seconds": 1e-6}):
         async with connected(**settings) as client:
             yield await good.send(client)
