@@ -14,6 +14,7 @@ from proxy.errors import (
     EaselError,
     FamilyMisfitError,
     ModelServerError,
+    ModelUnavailableError,
     NotReadyError,
     ReplacedError,
     UnreachableError,
@@ -42,6 +43,8 @@ class Catalogue:
         self._known: dict[str, Family] = {}
         self._checked: dict[str, float] = {}
         self._flights: Flights[str, Family] = Flights(min(_SHARED_SECONDS, fresh_seconds))
+        self._remains: Flights[Family, bool] = Flights(min(_SHARED_SECONDS, fresh_seconds))
+        self._absent_since: dict[str, float] = {}
         # Strangers may ask for it, and as often as they like.
         self._checks: Flights[tuple[str, ...], list[Family]] = Flights(kept_seconds=1.0)
         self._descriptions: Flights[Family, dict[str, dict[str, object]]] = Flights(_DESCRIBED_SECONDS)
@@ -65,15 +68,20 @@ class Catalogue:
     async def reconsider(self, family: Family) -> None:
         """After a call of one of its models failed: raise what says more than that, if the servers do.
 
-        Raises ReplacedError if a model has another version now; UnreachableError, ModelUnavailableError,
-        FamilyMisfitError if there is no such family now.
+        Raises ReplacedError if a model has another version now, and no server has that of the family any more;
+        UnreachableError, ModelUnavailableError, FamilyMisfitError if there is no such family now.
         """
         with contextlib.suppress(BadModelAnswerError, TimeoutError):
             async with asyncio.timeout(PROBE_SECONDS):
                 now = await self.family(family.name, _SHARED_SECONDS)
-            for model, version in family.versions.items():
-                if now.versions[model] != version:
-                    raise ReplacedError(model, f"version {now.versions[model]} has taken the place of {version}")
+                if now.versions == family.versions or await self._remaining(family):
+                    return
+            model, version = next(each for each in family.versions.items() if each not in now.versions.items())
+            raise ReplacedError(model, f"version {now.versions[model]} has taken the place of {version}")
+
+    async def _remaining(self, family: Family) -> bool:
+        """Whether all of it is still loaded, here or there."""
+        return await self._remains.join(family, lambda: self._server.has(family.versions))
 
     async def check(self, name: str) -> Family:
         """The family as it is this moment. Raises NotReadyError, naming every model that is missing."""
@@ -125,10 +133,18 @@ class Catalogue:
 
     async def _look(self, name: str) -> Family:
         self._checked[name] = time.monotonic()
-        versions, causes = await self._versions(name)
-        if causes:
-            raise causes[0]
-        return await self._family_of(name, versions)
+        since = self._absent_since.pop(name, asyncio.get_running_loop().time())
+        try:
+            versions, causes = await self._versions(name)
+            if causes:
+                # As long as one of them may come, there is hope.
+                raise max(causes, key=lambda cause: isinstance(cause, UnreachableError))
+            return await self._family_of(name, versions)
+        except UnreachableError:
+            raise
+        except (ModelUnavailableError, FamilyMisfitError) as error:
+            self._absent_since[name] = error.since = since
+            raise
 
     async def _versions(self, name: str) -> tuple[dict[str, Version], list[EaselError]]:
         """The versions of the models, or what is wrong with each that has none."""

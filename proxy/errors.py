@@ -32,11 +32,13 @@ class EaselError(Exception):
     """Anything that the proxy tells its client; the message is fit for the client's eyes.
 
     retry_after_seconds: when to try again, if that may help.
+    since: seconds of the event loop's clock, if it is known since when it is so.
     """
 
     status: int = 500
     kind: str = "internal"
     retry_after_seconds: int | None = None
+    since: float | None = None
 
     def __init__(self, message: str, details: Sequence[Mapping[str, Any]] = ()) -> None:
         """message: one sentence; details: one record for each thing that is wrong."""

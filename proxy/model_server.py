@@ -9,7 +9,13 @@ import httpx
 import orjson
 
 from proxy import wire
-from proxy.errors import BadModelAnswerError, ModelUnavailableError, RefusedCallError, UnreachableError
+from proxy.errors import (
+    BadModelAnswerError,
+    ModelServerError,
+    ModelUnavailableError,
+    RefusedCallError,
+    UnreachableError,
+)
 from proxy.families import Version
 from proxy.servers import Server, Servers
 from proxy.tracing import described
@@ -21,6 +27,7 @@ T = TypeVar("T")
 Check = Callable[[], Awaitable[None]]
 
 _LOGGED_BYTES = 500
+_STATUS = "/v1/models/{}"
 # States of a version that is about to be AVAILABLE.
 _COMING = {"START", "LOADING"}
 # Answers that say "not here": an unknown or unloaded model, and too many requests. Another server may say otherwise.
@@ -49,7 +56,22 @@ class ModelServer:
         All are of one server: while new versions are loaded, others may have others. Raises ModelUnavailableError when
         no server has all, UnreachableError when one may soon, BadModelAnswerError.
         """
-        return await self._together(models, "/v1/models/{}", _highest_version)
+        return await self._together(models, _STATUS, _highest_version)
+
+    async def has(self, versions: Mapping[str, str]) -> bool:
+        """Whether each model is still loaded in that version, by one server or another."""
+        servers = list(self._servers.round())
+
+        async def is_loaded(model: str, version: str, server: Server) -> bool:
+            try:
+                return version in await self._look(model, _STATUS.format(model), _loaded, server)
+            except ModelServerError:
+                return False
+
+        async def is_anywhere(model: str, version: str) -> bool:
+            return any(await asyncio.gather(*(is_loaded(model, version, server) for server in servers)))
+
+        return all(await asyncio.gather(*(is_anywhere(*each) for each in versions.items())))
 
     async def metadata(self, *models: str) -> list[dict[str, Any]]:
         """What one server says about the versions of the models that answer now and their signatures, as it comes."""
@@ -125,8 +147,11 @@ class ModelServer:
         if bad:
             bad[-1].answers = len(bad)
             raise bad[-1]
-        # Who cannot be reached may have what the others lack.
-        raise max(away, key=lambda error: isinstance(error, UnreachableError))
+        # Who cannot be reached may have what the others lack; so may one that hangs, and is not asked.
+        error = max(away, key=lambda error: isinstance(error, UnreachableError))
+        if not isinstance(error, UnreachableError) and self._servers.one_hangs:
+            raise UnreachableError(error.details[0]["model"], "one of the model servers hangs, and no other has it")
+        raise error
 
 
 async def _exchange(server: Server, method: str, model: str, path: str, body: bytes | None = None) -> bytes:
@@ -158,16 +183,26 @@ def _content(model: str, response: httpx.Response) -> bytes:
     raise RefusedCallError(model, f"answered with status {response.status_code}")
 
 
-def _highest_version(model: str, body: dict[str, Any]) -> Version:
-    """The highest loaded version of a model's status."""
+def _states(model: str, body: dict[str, Any]) -> dict[int, str]:
+    """The state of each version in a model's status."""
     try:
-        states = {int(entry["version"]): entry["state"] for entry in body["model_version_status"]}
+        return {int(entry["version"]): entry["state"] for entry in body["model_version_status"]}
     except (TypeError, KeyError, ValueError) as exc:
         raise BadModelAnswerError(model, "its status is not TensorFlow Serving's") from exc
+
+
+def _loaded(model: str, body: dict[str, Any]) -> set[str]:
+    """All versions that answer."""
+    return {str(version) for version, state in _states(model, body).items() if state == "AVAILABLE"}
+
+
+def _highest_version(model: str, body: dict[str, Any]) -> Version:
+    """The highest version that answers."""
+    states = _states(model, body)
     is_changing = not _COMING.isdisjoint(states.values())
-    loaded = [version for version, state in states.items() if state == "AVAILABLE"]
+    loaded = _loaded(model, body)
     if not loaded:
         listed = ", ".join(f"{version} {state}" for version, state in states.items()) or "none"
         error = UnreachableError if is_changing else ModelUnavailableError
         raise error(model, f"has no loaded version (versions: {listed})")
-    return Version(str(max(loaded)), is_changing)
+    return Version(max(loaded, key=int), is_changing)

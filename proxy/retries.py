@@ -12,6 +12,7 @@ from tenacity import AsyncRetrying, RetryCallState, retry_if_exception, wait_ran
 from proxy.errors import (
     BadModelAnswerError,
     FamilyMisfitError,
+    ModelServerError,
     ModelUnavailableError,
     RefusedCallError,
     UnreachableError,
@@ -48,6 +49,10 @@ AT_ARRIVAL = Patience(PATIENCE_SECONDS, 0, is_told=False)
 ACCEPTED = Patience(math.inf, PATIENCE_SECONDS)
 
 
+async def nothing_more() -> None:
+    """There is nothing more to say of an error than it says itself."""
+
+
 class Retries:
     """Makes a call again that no server answered, after a pause, until one does, patience ends or `check` raises.
 
@@ -60,10 +65,15 @@ class Retries:
         check: Callable[[], Awaitable[None]],
         patience: Patience = ACCEPTED,
         *,
+        explain: Callable[[], Awaitable[None]] = nothing_more,
         first_pause_seconds: float = FIRST_PAUSE_SECONDS,
     ) -> None:
-        """check: awaited before a call is made again; what it raises ends it. first_pause_seconds: the shortest."""
-        self._check, self._patience = check, patience
+        """check: awaited before a call is made again; what it raises ends it.
+
+        explain: awaited after an error of a model server; what it raises is taken for the error instead.
+        first_pause_seconds: the shortest.
+        """
+        self._check, self._patience, self._explain = check, patience, explain
         self._wait = wait_random_exponential(
             min=first_pause_seconds, multiplier=2 * first_pause_seconds, max=LONGEST_PAUSE_SECONDS
         )
@@ -75,8 +85,12 @@ class Retries:
         async def attempt() -> T:
             nonlocal round_
             round_ += 1
-            with described(round=round_):
-                return await call()
+            try:
+                with described(round=round_):
+                    return await call()
+            except ModelServerError:
+                await self._explain()
+                raise
 
         retrying = AsyncRetrying(
             retry=retry_if_exception(_Outlook(self._patience).may_help),
@@ -98,22 +112,33 @@ class _Outlook:
     def __init__(self, patience: Patience) -> None:
         self._patience = patience
         self._bad_answers = 0
+        self._last: BaseException | None = None
         self._was_unreachable: bool | None = None
-        self._since = 0.0
+        self._since = _now()
 
     def may_help(self, error: BaseException) -> bool:
         """Ask after each error, in turn."""
         if isinstance(error, BadModelAnswerError):
-            self._bad_answers += error.answers
+            if error is not self._last:  # what is shared may come twice
+                self._bad_answers += error.answers
+            self._last = error
             return not isinstance(error, RefusedCallError) and self._bad_answers < MOST_BAD_ANSWERS
         if not isinstance(error, ModelUnavailableError | FamilyMisfitError):
             return False
-        now = asyncio.get_running_loop().time()
         is_unreachable = isinstance(error, UnreachableError)
         if is_unreachable != self._was_unreachable:
-            self._was_unreachable, self._since = is_unreachable, now
-        seconds = self._patience.unreachable_seconds if is_unreachable else self._patience.absent_seconds
-        return now - self._since < seconds
+            # A call that nobody answers has already taken its time.
+            if not is_unreachable or self._was_unreachable is not None:
+                self._since = _now()
+            self._was_unreachable = is_unreachable
+        if is_unreachable:
+            return _now() - self._since < self._patience.unreachable_seconds
+        since = self._since if error.since is None else error.since
+        return _now() - since < self._patience.absent_seconds
+
+
+def _now() -> float:
+    return asyncio.get_running_loop().time()
 
 
 def _tell(state: RetryCallState) -> None:

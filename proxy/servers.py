@@ -104,6 +104,11 @@ class Servers:
             if len(self._servers) == 1 and server.broke_off:
                 yield server
 
+    @property
+    def one_hangs(self) -> bool:
+        """Whether one of them was silent when it was last asked."""
+        return any(server.breaker.health is Health.HANGING for server in self._servers)
+
     def __iter__(self) -> Iterator[Server]:
         """All of them."""
         return iter(self._servers)

@@ -6,7 +6,7 @@ import math
 import secrets
 import time
 from collections import defaultdict
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
@@ -18,7 +18,7 @@ from proxy.catalogue import Catalogue
 from proxy.contexts import Contexts
 from proxy.course import Course, Watcher
 from proxy.deadline import Deadline
-from proxy.errors import BadModelAnswerError, InvalidParametersError, ModelServerError, ReplacedError
+from proxy.errors import BadModelAnswerError, InvalidParametersError, ReplacedError
 from proxy.families import Family, Size
 from proxy.generation import Drawing, Recipe, generate
 from proxy.model_server import ModelServer
@@ -173,25 +173,13 @@ class Service:
 
     async def _generate(self, family: Family, size: Size, recipe: Recipe, pace: Pace, course: Course) -> Drawing:
         """All of it by the versions that the family was learned from. Raises ReplacedError when there are others."""
-        retries = Retries(course.stayed, ACCEPTED)
-
-        async def again(call: Callable[[], Awaitable[T]]) -> T:
-            async def attempt() -> T:
-                try:
-                    return await call()
-                except ModelServerError:
-                    await self.catalogue.reconsider(family)
-                    raise
-
-            return await retries(attempt)
-
         return await generate(
             ServedModels(self._server, family, size, self._contexts, course.stayed),
             recipe,
             pace=pace,
             rows_per_call=self._rows_per_call,
             checkpoint=course.progressed,
-            again=again,
+            again=Retries(course.stayed, ACCEPTED, explain=lambda: self.catalogue.reconsider(family)),
         )
 
     def _pace(self, order: Order, family: Family, size: Size, most: int | None) -> Pace:

@@ -109,7 +109,7 @@ async def test_networks_that_change_one_after_the_other_end_no_picture(connect: 
     async with connect() as client:
         at_call(fake, LAST_STEP, begin)
         assert (await client.get(URL, params=ASKED)).content == second
-    assert asked == 3
+    assert asked >= 3
 
 
 async def test_networks_that_never_fit_again_are_told_after_a_while(

@@ -234,3 +234,42 @@ async def test_strange_metadata_is_a_bad_answer(fake: FakeModelServer) -> None:
     fake.override = lambda _method, path: (200, b"[]") if path.endswith("/metadata") else None
     with pytest.raises(BadModelAnswerError):
         await catalogue(fake).family("emoji")
+
+
+@pytest.mark.parametrize("loading", ["emoji_text_encoder", "emoji_decoder"])
+async def test_what_may_come_counts_more_than_what_is_missing(fake: FakeModelServer, loading: str) -> None:
+    """Whichever of them is loaded first."""
+    fake.states = {**dict.fromkeys(fake.models, "END"), loading: "LOADING"}
+    with pytest.raises(UnreachableError):
+        await catalogue(fake).family("emoji")
+
+
+async def test_it_is_remembered_since_when_a_family_is_absent(fake: FakeModelServer) -> None:
+    """Until it is there, or is about to be."""
+    known, found = catalogue(fake), []
+    for state in ("END", "END", "LOADING", "END", "AVAILABLE", "END"):
+        fake.states["emoji_decoder"] = state
+        try:
+            await known.family("emoji")
+        except ModelUnavailableError as error:
+            found.append(error.since)
+    first, same, none, second, third = found
+    assert first == same
+    assert none is None
+    assert first < second < third
+
+
+async def test_a_family_stays_while_one_of_the_servers_has_it() -> None:
+    """Whatever the one has that is asked first."""
+    old, new = FakeModelServer(), FakeModelServer()
+    new.versions = dict.fromkeys(new.models, "2")
+    clients = [httpx.AsyncClient(transport=fake.transport(), base_url="http://tf") for fake in (old, new)]
+    both = Catalogue(ModelServer(servers_of(clients)), ("emoji",), 77, fresh_seconds=0)
+    families = [await catalogue(fake).family("emoji") for fake in (old, new)]
+    for _ in range(3):
+        for family in families:
+            await both.reconsider(family)
+    old.versions["emoji_decoder"] = "2"
+    with pytest.raises(ReplacedError):
+        await both.reconsider(families[0])
+    await both.reconsider(families[1])

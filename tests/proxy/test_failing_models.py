@@ -44,6 +44,20 @@ async def test_a_server_that_is_down_is_a_503_until_it_is_back(
     assert (await client.get("/readyz")).status_code == 200
 
 
+async def test_a_line_does_not_wait_one_after_the_other_for_what_is_taken_away_for_good(
+    connect: Connect, fake: FakeModelServer, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Those who come to their turn when patience has ended are told at once."""
+    monkeypatch.setattr(service, "ACCEPTED", Patience(math.inf, 2))
+    async with connect(concurrent_requests=1) as client:
+        assert (await client.get("/generate", params=QUICK)).status_code == 200
+        fake.states["emoji_diffusion_model"] = "UNLOADING"
+        start = time.monotonic()
+        answers = await asyncio.gather(*(client.get("/generate", params=QUICK) for _ in range(10)))
+    assert {answer.status_code for answer in answers} == {503}
+    assert time.monotonic() - start < 10 * 2
+
+
 async def test_a_model_that_is_taken_away_for_good_is_a_503_after_a_while_naming_it(
     client: httpx.AsyncClient, fake: FakeModelServer, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -18,6 +18,7 @@ from proxy.errors import (
     UnreachableError,
 )
 from proxy.retries import LONGEST_PAUSE_SECONDS, Patience, Retries
+from proxy.tracing import is_repeated
 from tests.proxy.conftest import Connect
 from tests.proxy.fake_model_server import FakeModelServer
 from tests.proxy.own_time import now
@@ -121,6 +122,52 @@ async def test_patience_is_that_of_the_error_and_begins_anew_with_another_kind()
         with pytest.raises(type(error)):
             await Retries(no_check, patience)(call)
         assert len(call.times) == 1
+
+
+@pytest.mark.own_time
+async def test_the_time_that_a_silent_server_took_is_a_part_of_the_patience_with_it() -> None:
+    class Silent(Call):
+        async def __call__(self) -> str:
+            await asyncio.sleep(6)
+            return await super().__call__()
+
+    call = Silent(*[UnreachableError("m", "silent")] * 50)
+    with pytest.raises(UnreachableError):
+        await Retries(no_check, Patience(10, 0))(call)
+    assert len(call.times) == 2
+
+
+@pytest.mark.own_time
+async def test_patience_with_what_is_absent_began_when_that_was_found() -> None:
+    """Who comes later waits for what is left of it."""
+    error = ModelUnavailableError("m", "is not loaded")
+    error.since = now()
+    await asyncio.sleep(8)
+    call = Call(*[error] * 50)
+    with pytest.raises(ModelUnavailableError):
+        await Retries(no_check, Patience(0, 10))(call)
+    assert 10 <= now() - error.since < 10 + LONGEST_PAUSE_SECONDS
+
+
+@pytest.mark.own_time
+async def test_a_bad_answer_that_is_shared_counts_once() -> None:
+    shared = bad()
+    assert await Retries(no_check)(Call(*[shared] * 10, bad())) == "done"
+
+
+@pytest.mark.own_time
+async def test_what_an_error_is_explained_by_decides() -> None:
+    """It is asked for outside of the call, whose repetitions are counted."""
+    repeated: list[bool] = []
+
+    async def explain() -> None:
+        repeated.append(is_repeated())
+        if len(repeated) == 2:
+            raise ReplacedError("m", "version 2 has taken the place of 1")
+
+    with pytest.raises(ReplacedError):
+        await Retries(no_check, explain=explain)(Call(*[UnreachableError("m", "away")] * 3))
+    assert repeated == [False, False]
 
 
 @pytest.mark.parametrize(("answers", "calls"), [(1, 5), (2, 3), (3, 2), (5, 1), (8, 1)])

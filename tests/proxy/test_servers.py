@@ -117,6 +117,17 @@ async def test_nobody_waits_for_a_server_that_hangs_while_there_is_another() -> 
         assert fleet.asked == [*"abbb"]
 
 
+@pytest.mark.own_time
+async def test_a_server_that_hangs_may_have_what_the_other_lacks() -> None:
+    """It is not asked, and so what it has is not known."""
+    async with fleet_of("ab") as fleet:
+        fleet.behaviour = {"a": failing(httpx.ReadTimeout), "b": status(404)}
+        for _ in range(2):
+            with pytest.raises(UnreachableError):
+                await fleet.ask()
+        assert fleet.asked == [*"abb"]
+
+
 @pytest.mark.parametrize(
     ("error", "asked"),
     [
