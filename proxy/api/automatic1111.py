@@ -31,9 +31,10 @@ from proxy.api.automatic1111_shapes import (
 )
 from proxy.api.callers import caller, has_key
 from proxy.api.description import ANYWHERE, DRAWING, large, responses
+from proxy.api.present import cancelled_by_leaving
 from proxy.api.routes import Served, Worked
 from proxy.errors import AbandonedError, InvalidParametersError
-from proxy.jobs import Failed, Finished, Job
+from proxy.jobs import Failed, Finished
 from proxy.service import Result
 from proxy.works import Caller, Work, Works
 
@@ -138,22 +139,11 @@ def _png_info(body: PngInfoRequest) -> PngInfo:
 
 
 async def _finished(request: Request, work: Work) -> Result:
-    """The result of the work, which ends when the client leaves: in line too, where no state may follow for long."""
-    leaving = asyncio.create_task(_cancelled_by_leaving(request, work.job))
-    try:
-        async with aclosing(work.job.states()) as states:
-            async for _, state in states:
-                work.saw(state)
-    finally:
-        leaving.cancel()
+    """The result of the work, which ends when the client leaves: in line too."""
+    async with cancelled_by_leaving(request, work.job), aclosing(work.job.states()) as states:
+        async for _, state in states:
+            work.saw(state)
     if isinstance(work.state, Failed):
         raise work.state.error
     assert isinstance(work.state, Finished)  # noqa: S101 - nothing else is the last state
     return work.state.result
-
-
-async def _cancelled_by_leaving(request: Request, job: Job) -> None:
-    """Cancel the job when the client hangs up; its body was read before."""
-    while (await request.receive())["type"] != "http.disconnect":
-        pass
-    job.cancel()

@@ -22,6 +22,7 @@ from proxy.api.callers import caller, owns
 from proxy.api.description import ANYWHERE, DRAWING, Responses, responses
 from proxy.api.dialects import Dialect, easel
 from proxy.api.parameters import MOST_STEPS, Parameters, Whole, once
+from proxy.api.present import cancelled_by_leaving
 from proxy.api.routes import Worked
 from proxy.api.streams import HEADERS, MEDIA_TYPE
 from proxy.errors import EaselError, InvalidParametersError, UnknownJobError
@@ -105,7 +106,8 @@ async def _watched(
     once(request, query)
     if last_event_id is None:
         started = jobs.start(query.order(), caller(request), query.preview_steps)
-        await started.begun()
+        async with cancelled_by_leaving(request, started):  # who does not know its id cannot come back to it
+            await started.begun()
         return started, 0
     event = _EVENT_ID.fullmatch(last_event_id)
     job = jobs.find(event["job"]) if event else None

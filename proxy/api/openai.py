@@ -16,7 +16,7 @@ from fastapi.sse import format_sse_event
 from proxy.api.callers import caller
 from proxy.api.description import ANYWHERE, DRAWING, UNKNOWN_FAMILY, Responses, large, responses
 from proxy.api.openai_shapes import DIALECT, Image, ImageRequest, Images, Model, ModelList
-from proxy.api.present import Present
+from proxy.api.present import Present, cancelled_by_leaving
 from proxy.api.routes import Served, Worked
 from proxy.api.streams import HEADERS, MEDIA_TYPE, kept_alive
 from proxy.errors import InvalidParametersError
@@ -49,7 +49,8 @@ async def post_images(request: Request, service: Served, jobs: Worked, body: Ima
     wanted = body.order()
     if body.stream:
         job = jobs.start(wanted, caller(request), *_partials(wanted.steps, body.partial_images), has_name=False)
-        await job.begun()
+        async with cancelled_by_leaving(request, job):
+            await job.begun()
         return StreamingResponse(kept_alive(_stream(job, body)), headers=HEADERS, media_type=MEDIA_TYPE)
     result = await service.draw(wanted, Present(request))
     files = await result.files()

@@ -110,7 +110,7 @@ class Parameters(Strict):
 class CaptionQuery(BaseModel):
     """What to count the tokens of."""
 
-    caption: str = Field(description="any text", examples=["red heart"])
+    caption: Text = Field(description=f"text of {_LONGEST}", examples=["red heart"])
 
 
 def allowed(parameter: str) -> str:

@@ -1,10 +1,15 @@
 """A request that waits for its picture on its own connection."""
 
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
 from starlette.requests import Request
 
 from proxy.api.callers import caller
 from proxy.errors import AbandonedError
 from proxy.generation import Progress
+from proxy.jobs import Job
 
 
 class Present:
@@ -31,3 +36,20 @@ class Present:
     async def _check(self) -> None:
         if await self._request.is_disconnected():
             raise AbandonedError("the client left before its picture was done")
+
+
+@asynccontextmanager
+async def cancelled_by_leaving(request: Request, job: Job) -> AsyncIterator[None]:
+    """Cancel the job if the client hangs up inside the block, where no state may follow for long."""
+    leaving = asyncio.create_task(_cancel_when_left(request, job))
+    try:
+        yield
+    finally:
+        leaving.cancel()
+
+
+async def _cancel_when_left(request: Request, job: Job) -> None:
+    """What comes before is an empty body: any other was read."""
+    while (await request.receive())["type"] != "http.disconnect":
+        pass
+    job.cancel()

@@ -92,7 +92,7 @@ async def get_models(service: Served) -> Catalogued:
 async def get_tokens(request: Request, service: Served, query: Annotated[CaptionQuery, Query()]) -> Counted:
     """How much of a caption the networks read."""
     once(request, query)
-    tokens = await asyncio.to_thread(service.tokenizer, query.caption)  # which may be as long as a link
+    tokens = service.tokenizer(query.caption)
     return Counted(tokens=tokens.count, most=CONTENT_LENGTH, dropped=tokens.dropped)
 
 

@@ -1,6 +1,6 @@
 // Easel's HTTP API, by GET alone. Addresses are relative, so that the page works under any path of a proxy.
 
-import { EventStream } from "./stream.js";
+import { EventStream, told } from "./stream.js";
 
 const KEY = "easel-api-key";
 export const KEY_REFUSED = "invalid_api_key";
@@ -49,7 +49,7 @@ export async function get(path, parameters = {}) {
   }
   const body = await response.json().catch(() => ({}));
   if (response.ok) return body;
-  const said = body.error ?? { message: `The server answered with status ${response.status}.` };
+  const said = told(body) ?? { message: `The server answered with status ${response.status}.` };
   throw refused(said, Number(response.headers.get("Retry-After")));
 }
 

@@ -18,8 +18,8 @@ const TITLES = { guidance_scale: "Guidance", n: "Pictures" };
 /** A parameter's name as people read it. */
 export const words = (name) => TITLES[name] ?? (name[0].toUpperCase() + name.slice(1)).replaceAll("_", " ");
 
-/** What a server said, as a sentence. */
-export const sentence = (said) => `${said[0].toUpperCase()}${said.slice(1)}.`.replace(/\.\.$/, ".");
+/** What a server said, as a sentence; nothing, if it said nothing. */
+export const sentence = (said) => said && `${said[0].toUpperCase()}${said.slice(1)}.`.replace(/\.\.$/, ".");
 
 /** A text, or the beginning of one that has more characters than that. */
 export function short(text, most) {

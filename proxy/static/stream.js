@@ -2,6 +2,9 @@
 
 const RETRY_MILLISECONDS = 1000;
 
+/** The problem that a body tells of; undefined if it is not in Easel's words, such as a gateway's. */
+export const told = (body) => (typeof body?.error?.message === "string" ? body.error : undefined);
+
 /** What EventSource is, as far as it is used here: `addEventListener`, `close`, `readyState`, and coming back. */
 export class EventStream extends EventTarget {
   readyState = EventSource.CONNECTING;
@@ -41,10 +44,10 @@ export class EventStream extends EventTarget {
 
   /** Tell as an event what an answer says that is no stream. */
   async #refused(response) {
-    const isExplained = response.headers.get("content-type")?.includes("json");
-    const said = isExplained ? await response.text().catch(() => "") : "";
+    const error = told(await response.json().catch(() => undefined));
     this.close(); // only now: it ends the reading too
-    this.dispatchEvent(said ? new MessageEvent("error", { data: said }) : new Event("error"));
+    const data = JSON.stringify({ error });
+    this.dispatchEvent(error ? new MessageEvent("error", { data }) : new Event("error"));
   }
 
   async #read(body) {

@@ -12,7 +12,7 @@ from tests.chaos.users import NOT_ACCEPTED, Outcome, User
 _BAD = (Outcome.WRONG, Outcome.OTHER)
 # What the proxy's log says of pictures that it had begun.
 _AGAIN, _ANEW = "; asked again", "the picture begins again"
-LEAST_KILLS, LONG_SECONDS = 20, 300
+LEAST_RIGHT, LEAST_KILLS, LONG_SECONDS = 21, 20, 300
 # In a short run, one restart of the proxy counts for much.
 MOST_AWAY, MOST_AWAY_SHORT = 0.1, 0.5
 
@@ -56,7 +56,7 @@ class Report:
         wrong = {
             "the proxy ended with another status than 0": any(self.statuses),
             "the proxy's log has a traceback": "Traceback" in self.log,
-            "there is no right picture": not self.outcomes[Outcome.RIGHT],
+            f"there are fewer than {LEAST_RIGHT} right pictures": self.outcomes[Outcome.RIGHT] < LEAST_RIGHT,
             "somebody did not get what was asked for": any(self.outcomes[bad] for bad in _BAD),
             f"requests that found no proxy are in its log: {begun}": begun,
             f"requests that were begun got a 503: {lost}": lost,

@@ -117,6 +117,33 @@ def test_a_busy_server_is_asked_again_when_it_says(face: Face) -> None:
     face.complaints.clear()  # of the status
 
 
+@pytest.mark.parametrize("body", ['{"error": "Bad gateway"}', "null"])
+def test_what_a_gateway_says_does_not_confuse_the_page(face: Face, body: str) -> None:
+    """JSON of its own: the page says that something is wrong, and goes on."""
+    answer = {"status": 502, "content_type": "application/json", "body": body}
+    _answer_once(face, "**/models", **answer)
+    face.page.goto(face.url)
+    expect(face.page.locator("#banner")).to_have_text("The server answered with status 502. Trying again …")
+    expect(face.page.locator("#caption")).to_be_enabled()
+    _answer_once(face, "**/generate/events**", **answer)
+    face.draw("red heart", steps=1)
+    expect(face.page.locator("#failure")).to_have_text("The server cannot be reached.")
+    face.draw("red heart", steps=1)
+    face.drawn(1)
+    face.complaints = [complaint for complaint in face.complaints if "502" not in complaint]
+
+
+def test_a_problem_without_words_is_no_sentence(face: Face) -> None:
+    """Nor does it keep the page from the next picture."""
+    face.open()
+    event = f"event: error\ndata: {json.dumps({'error': {'type': '', 'message': '', 'details': []}})}\n\n"
+    _answer_once(face, "**/generate/events**", content_type="text/event-stream", body=event)
+    face.draw("red heart", steps=1)
+    expect(face.page.locator("#work")).to_be_hidden()
+    face.draw("red heart", steps=1)
+    face.drawn(1)
+
+
 def _asked(face: Face) -> int:
     return sum(request.url.endswith("/models") for request in face.requests)
 

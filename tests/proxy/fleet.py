@@ -54,12 +54,13 @@ class Fleet:
         return task
 
 
-async def until(condition: Callable[[], bool]) -> None:
+async def until(condition: Callable[[], object]) -> None:
+    """Until it holds, which nobody tells. Raises TimeoutError."""
     for _ in range(DEADLINE_SECONDS * 100):
         if condition():
             return
         await asyncio.sleep(0.01)
-    raise TimeoutError
+    raise TimeoutError(f"it did not hold within {DEADLINE_SECONDS} s")
 
 
 @contextlib.asynccontextmanager

@@ -2,6 +2,7 @@
 
 import json
 from typing import Any
+from urllib.parse import quote
 
 import httpx
 import pytest
@@ -11,6 +12,7 @@ from proxy.errors import InvalidParametersError
 from tests.proxy.conftest import Connect
 from tests.proxy.fake_model_server import FakeModelServer, models
 
+CAPTION_LIMITS = "allowed is text of at most 2500 characters and 7500 bytes of UTF-8"
 WRONG_IN_BOTH = [
     ("caption", "", "text that is not empty"),
     ("caption", " \t\n", "text that is not empty"),
@@ -156,7 +158,13 @@ async def test_a_parameter_given_twice_is_refused(client: httpx.AsyncClient, fak
 
 
 @pytest.mark.parametrize(
-    ("query", "said"), [("", "caption: received nothing, allowed is any text"), ("caption=a&caption=b", "given once")]
+    ("query", "said"),
+    [
+        ("", f"caption: received nothing, {CAPTION_LIMITS}"),
+        ("caption=a&caption=b", "given once"),
+        ("caption=" + "x" * 2_501, CAPTION_LIMITS),
+        ("caption=" + quote("\N{DUCK}") * 1_876, CAPTION_LIMITS),
+    ],
 )
 async def test_tokens_of_no_one_caption_are_refused(client: httpx.AsyncClient, query: str, said: str) -> None:
     response = await client.get(f"/tokens?{query}")

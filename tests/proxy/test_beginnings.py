@@ -15,8 +15,10 @@ from proxy.retries import PATIENCE_SECONDS, Patience
 from proxy.service import Order
 from proxy.settings import Settings
 from tests.proxy.conftest import Connect
+from tests.proxy.event_stream import ended, metric, wait_until
 from tests.proxy.fake_model_server import FakeModelServer
 from tests.proxy.fleet import until
+from tests.proxy.raw import asking
 from tests.proxy.test_service import Nobody
 
 ASKED = {"caption": "red heart", "steps": 2}
@@ -128,6 +130,19 @@ async def test_who_leaves_while_a_server_is_waited_for_waits_no_more(fake: FakeM
         with pytest.raises(AbandonedError):
             await app.state.service.draw(ORDER, Leaving())
     assert looks(fake) <= 2
+
+
+@pytest.mark.parametrize(("method", "path", "body"), WAYS_IN)
+def test_who_hangs_up_while_a_server_is_waited_for_ends_that(
+    url: str, served: FakeModelServer, method: str, path: str, body: dict[str, object] | None
+) -> None:
+    """On every way in; not for so long as who stays would wait."""
+    away(served)
+    abandoned = 'easel_drawings_total{outcome="abandoned"'
+    before = metric(url, abandoned)
+    with ended(url), asking(url, method, path, json=body):
+        wait_until(lambda: looks(served) >= 2)
+    assert metric(url, abandoned) == before + 1
 
 
 async def test_a_deadline_may_come_first(connect: Connect, fake: FakeModelServer) -> None:

@@ -3,7 +3,7 @@
 import asyncio
 import contextlib
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
 
 import httpx
@@ -20,6 +20,7 @@ from proxy.settings import Settings
 from tests.proxy.conftest import Connect
 from tests.proxy.event_stream import calls, slow, watch
 from tests.proxy.fake_model_server import FakeModelServer
+from tests.proxy.fleet import until
 from tests.proxy.own_time import skip
 
 LONG_SECONDS = 100  # longer than anything here takes, and shorter than the time of a call
@@ -48,11 +49,6 @@ class Hanging:
         async with app.router.lifespan_context(app), httpx.AsyncClient(transport=transport, base_url="http://e") as c:
             self.queue: Queue = app.state.service.queue
             yield c
-
-
-async def until(condition: Callable[[], object]) -> None:
-    while not condition():  # noqa: ASYNC110 - what a request does tells nobody
-        await asyncio.sleep(0.01)
 
 
 @pytest.mark.skipped_time

@@ -3,14 +3,15 @@
 import asyncio
 import gc
 import logging
+from contextlib import aclosing
 from dataclasses import replace
 
 import httpx
 import pytest
 
 from proxy.app import create_app
-from proxy.errors import EaselError, InvalidParametersError
-from proxy.jobs import Failed, Finished, Job, Jobs, Progressed
+from proxy.errors import AbandonedError, EaselError, InvalidParametersError
+from proxy.jobs import Failed, Finished, Job, Jobs, Progressed, Queued
 from proxy.pictures import Format
 from proxy.service import Order, Result, Service
 from proxy.settings import Settings
@@ -136,6 +137,20 @@ async def test_a_job_that_nobody_ever_watches_ends(fake: FakeModelServer) -> Non
             await asyncio.sleep(0.05)
         assert isinstance(job.state, Failed)
     assert not [path for _, path, _ in fake.calls if path.endswith(":predict")]
+
+
+async def test_a_job_asks_for_the_same_again_only_while_somebody_waits_for_it() -> None:
+    """Not when it was cancelled, nor when nobody watches."""
+    job = Job("id", "a", 0, None, left_seconds=0)
+    job.enter(Queued(1))
+    with pytest.raises(AbandonedError, match="left"):
+        await job.stayed()
+    async with aclosing(job.states()) as states:
+        await anext(states)
+        await job.stayed()
+        job.cancel()
+        with pytest.raises(AbandonedError, match="cancelled"):
+            await job.stayed()
 
 
 async def test_a_mistake_of_the_proxy_ends_the_job_and_is_logged(caplog: pytest.LogCaptureFixture) -> None:

@@ -78,6 +78,7 @@ async def test_tokens_are_counted(client: httpx.AsyncClient) -> None:
     assert answer.json() == {"tokens": 2, "most": 75, "dropped": ""}
     answer = await client.get("/tokens", params={"caption": "cat " * 75 + "and a dog"})
     assert answer.json() == {"tokens": 75, "most": 75, "dropped": "and a dog"}
+    assert (await client.get("/tokens", params={"caption": "x" * 2_500})).json()["tokens"] == 75
 
 
 @pytest.mark.parametrize("path", ["/", "/docs", "/static/page.js", "/static/icon.svg"])

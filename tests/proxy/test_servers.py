@@ -182,6 +182,17 @@ async def test_who_has_not_the_model_is_passed_over_and_not_set_aside() -> None:
         assert set(fleet.probed) == {"b"}
 
 
+@pytest.mark.parametrize(("first", "second"), [(404, 503), (503, 404)])
+@pytest.mark.own_time
+async def test_a_server_that_may_come_back_gives_hope(first: int, second: int) -> None:
+    """Though the other has not the model, whichever is asked first: it is worth asking again."""
+    async with fleet_of("ab") as fleet:
+        fleet.behaviour = {"a": status(first), "b": status(second)}
+        with pytest.raises(UnreachableError, match="is not available"):
+            await fleet.ask()
+        assert fleet.asked == [*"ab"]
+
+
 @pytest.mark.own_time
 async def test_users_are_no_probes() -> None:
     """A server that is away is asked for its status again and again, and for nothing else until it is back."""
