@@ -57,7 +57,7 @@ def test_who_stops_in_the_middle_of_a_request_is_told_and_closed(url: str, sent:
     with connection(url) as opened:
         opened.sendall(sent)
         said = rest(opened)
-        assert READ_SECONDS <= time.monotonic() - start < MOST_SECONDS
+        assert 0.9 * READ_SECONDS < time.monotonic() - start < MOST_SECONDS
     head, _, body = said[said.index(WAITED) :].partition(b"\r\n\r\n")
     assert json.loads(body)["error"]["type"] == "request_timeout"
     assert b"x-content-type-options: nosniff" in head
@@ -68,7 +68,7 @@ def test_who_says_nothing_is_closed(url: str) -> None:
     start = time.monotonic()
     with connection(url) as opened:
         assert rest(opened) == b""
-        assert READ_SECONDS <= time.monotonic() - start < MOST_SECONDS
+        assert 0.9 * READ_SECONDS < time.monotonic() - start < MOST_SECONDS
 
 
 @pytest.mark.parametrize("begun", [b"GET /", POST % 1000])

@@ -147,7 +147,7 @@ def test_work_that_does_not_end_is_ended(model_server: str, fake: FakeModelServe
         psutil.Process(pid).terminate()
         with contextlib.suppress(httpx.RemoteProtocolError):
             list(events)
-        assert 2 <= time.monotonic() - start < 20, "all 150 steps take longer"
+        assert 1.9 < time.monotonic() - start < 20, "all 150 steps take longer"
         assert waited.result().status_code == 503
         assert waited.result().json()["error"]["type"] == "stopping"
         assert int(waited.result().headers["Retry-After"]) > 0
